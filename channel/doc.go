@@ -1,0 +1,40 @@
+// Package channel carries units in channels: ids, the three-message opening
+// with cookies, capability bits, sequence numbers, reordering, assembly and
+// closing. It is a pure state machine for one session with one peer
+// (requirements C-1 to C-6 and the segment format of R-1).
+//
+// A unit is a byte string of 1 to MaxUnit bytes that is delivered whole or not
+// at all. The sender cuts it into segments, AppendSegment numbers them; the
+// receiver feeds whole symbols (segments back to back) to HandleSegments and
+// takes complete units from ReadUnit. Both ends may send on a channel, whoever
+// opened it; each direction has sequence numbers of its own, one a segment,
+// from 0.
+//
+// Channel 0 carries the messages that open and close channels. AppendControl
+// packs what waits into one segment of it. The layer below must deliver these
+// segments reliably; it may reorder them, and repeats do no harm. It reports a
+// delivery with OnControlDelivered: an opener may send only after its FINALIZE
+// arrived, so that data never meets a channel that does not exist yet.
+//
+// Two modes are implemented, ModeUDP (units delivered as soon as they are
+// complete, in any order) and ModeTCP (units in order, none missing). The other
+// six capability sets are well-formed on the wire; Open refuses them with
+// ErrMode, and an offer of one is answered with CLOSE, ReasonUnsupported.
+//
+// # Contract
+//
+// One goroutine owns a Mux. Byte slices are not retained. An older now counts
+// as the newest seen. After HandleTimeout(now), Deadline is zero or after now.
+// Everything is bounded (limits.go) and steady traffic allocates nothing. The
+// same configuration and calls give the same results.
+//
+// HandleSegments returns an error only for bytes that no correct peer sends;
+// then the call changed nothing and the session should end. A peer that breaks
+// the rules of one channel (impossible framing, more data than the limits
+// allow) loses that channel: it closes with a Reason. Anything late, repeated
+// or carrying a wrong cookie is dropped and counted in Stats. Misuse by the
+// caller panics.
+//
+// A close is immediate: segments still on their way are dropped. Close a
+// reliable channel when the last of its segments is known to have arrived.
+package channel

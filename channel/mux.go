@@ -1,0 +1,334 @@
+package channel
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Handle names a channel at this end. It is comparable; the zero Handle and
+// that of a closed channel name none, and are never reused for another.
+type Handle struct {
+	slot uint32
+	gen  uint32
+}
+
+// Config of a Mux.
+type Config struct {
+	// Local and Remote are the public keys of the two ends. They must differ.
+	Local, Remote [32]byte
+	// Random gives the cookie secrets and the first halves of ids. It is read
+	// by NewMux only.
+	Random io.Reader
+	Limits Limits
+}
+
+func (c *Config) validate() error {
+	switch {
+	case c.Local == c.Remote:
+		return fmt.Errorf("%w: Local and Remote are the same", ErrConfig)
+	case c.Random == nil:
+		return fmt.Errorf("%w: Random is missing", ErrConfig)
+	}
+	return c.Limits.validate()
+}
+
+// Mux holds the channels of one session. See the package documentation.
+type Mux struct {
+	limits   Limits
+	us, them peerID
+	start    time.Time
+	at       time.Duration // newest now seen, since start
+
+	// Channels by slot, and by the opener's half: the two sides may pick the
+	// same one ("crossed wires", C-1).
+	slots     []*channel
+	gens      []uint32
+	freeSlots []uint32
+	local     table // opened by us
+	remote    table // opened by the peer
+	last      *channel
+	tombs     tombs
+
+	jar1, jar2  jar    // cookies of channels that we, that the peer opens
+	half1       uint16 // last c1 chosen
+	half2       uint16 // last c2 chosen
+	handshaking int    // channels Opening or Finalizing
+	handshakeAt time.Duration
+
+	control     queue[outgoing]
+	replies     int    // items of control sent on the peer's demand
+	controlSeq  uint32 // of the next control segment
+	controlSeen window
+
+	in      intake
+	stalled queue[*channel] // ordered channels that wait for the ready queue
+	events  queue[Event]
+	trimAt  time.Duration // 0: nothing to trim
+}
+
+// NewMux returns a Mux without channels. It fails on an invalid configuration
+// or where Random does.
+func NewMux(now time.Time, cfg Config) (*Mux, error) {
+	cfg.Limits = cfg.Limits.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	var seed [4*secretLen + 4]byte
+	if _, err := io.ReadFull(cfg.Random, seed[:]); err != nil {
+		return nil, fmt.Errorf("read randomness: %w", err)
+	}
+	var s [4]secret
+	for i := range s {
+		copy(s[i][:], seed[i*secretLen:])
+	}
+	m := &Mux{
+		limits:      cfg.Limits,
+		us:          cfg.Local,
+		them:        cfg.Remote,
+		start:       now,
+		local:       newTable(),
+		remote:      newTable(),
+		jar1:        newJar(s[0], s[1]),
+		jar2:        newJar(s[2], s[3]),
+		half1:       binary.BigEndian.Uint16(seed[4*secretLen:]),
+		half2:       binary.BigEndian.Uint16(seed[4*secretLen+2:]),
+		controlSeen: newWindow(controlWindow),
+	}
+	m.in.pool.limit = cfg.Limits.BufferBytes
+	m.in.timeout = cfg.Limits.UnitTimeout
+	return m, nil
+}
+
+// observe takes note of the time: an older now counts as the newest seen.
+func (m *Mux) observe(now time.Time) time.Duration {
+	m.at = max(m.at, now.Sub(m.start))
+	return m.at
+}
+
+// Open begins the handshake of a channel with these capabilities; EventOpened
+// or EventRefused follows. ErrMode: this version does not carry the mode.
+// ErrTooManyOpening, ErrTooManyChannels: try again after an event, or after
+// AppendControl has sent what waits.
+func (m *Mux) Open(now time.Time, caps Capabilities) (Handle, error) {
+	switch {
+	case !caps.Implemented():
+		return Handle{}, ErrMode
+	case m.handshaking >= m.limits.Opening:
+		return Handle{}, ErrTooManyOpening
+	case m.local.slots >= m.limits.Channels:
+		return Handle{}, ErrTooManyChannels
+	}
+	m.observe(now)
+	m.half1 = m.local.freeHalf1(m.half1)
+	c := m.newChannel(makeID(m.half1, 0), caps, false)
+	c.state = Opening
+	m.handshaking++
+	m.try(c)
+	return c.handle, nil
+}
+
+// State of a channel. A handle that names none is Closed.
+func (m *Mux) State(h Handle) State {
+	if c := m.lookup(h); c != nil {
+		return c.state
+	}
+	return Closed
+}
+
+// CloseChannel closes a channel and tells the peer why. It does nothing where
+// the channel is closed already.
+func (m *Mux) CloseChannel(now time.Time, h Handle, reason Reason) {
+	m.observe(now)
+	if c := m.lookup(h); c != nil && c.state != Closed {
+		m.shut(c, reason, false)
+	}
+}
+
+// AppendSegment appends the next segment of an Established channel: b, 1 to
+// MaxSegment bytes, is the next piece of the unit that began with first and
+// ends with last. A unit once begun must be finished. It panics in any other
+// state, and where first and last do not make units.
+func (m *Mux) AppendSegment(dst []byte, h Handle, first, last bool, b []byte) []byte {
+	c := m.lookup(h)
+	if c == nil || c.state != Established {
+		panic("channel: AppendSegment on a channel that is not established")
+	}
+	if len(b) == 0 || len(b) > MaxSegment {
+		panic("channel: AppendSegment of no or too many bytes")
+	}
+	if first == c.within {
+		panic("channel: AppendSegment begins a unit inside another, or goes on with none")
+	}
+	c.within = !last
+	hdr := header{id: c.id, seq: uint32(c.sent)}
+	if first {
+		hdr.flags |= flagFirst
+	}
+	if last {
+		hdr.flags |= flagLast
+	}
+	if !c.remote {
+		hdr.flags |= flagOpener
+	}
+	c.sent++
+	m.in.stats.SegmentsSent++
+	m.in.stats.BytesSent += uint64(len(b))
+	return append(appendHeader(dst, hdr, len(b)), b...)
+}
+
+// HandleSegments takes the payload of one symbol: segments back to back. Take
+// what became complete with ReadUnit afterwards. On an error, which is the
+// peer's, nothing has changed.
+func (m *Mux) HandleSegments(now time.Time, b []byte) error {
+	if err := check(b); err != nil {
+		return err
+	}
+	m.observe(now)
+	for len(b) > 0 {
+		h, body, rest, err := parseSegment(b)
+		if err != nil {
+			return err
+		}
+		b = rest
+		if h.id == 0 {
+			m.handleControl(h.seq, body)
+		} else {
+			m.receive(h, body)
+		}
+	}
+	m.armTrim()
+	return nil
+}
+
+// receive takes a segment of a negotiated channel.
+func (m *Mux) receive(h header, body []byte) {
+	c := m.find(h.id, h.flags&flagOpener != 0)
+	if c == nil {
+		m.stray(h)
+		return
+	}
+	if c.state == Finalizing {
+		m.establish(c) // the responder has FINALIZE: it sends data
+	}
+	m.in.stats.SegmentsReceived++
+	m.in.stats.BytesReceived += uint64(len(body))
+	var why Reason
+	if c.ordered != nil {
+		why = c.ordered.receive(&m.in, h, body)
+		if c.ordered.stalled() {
+			m.stall(c)
+		}
+	} else {
+		why = c.unordered.receive(&m.in, m.at, h, body)
+	}
+	if why != ReasonNone {
+		m.violate(c, why)
+	}
+}
+
+// ReadUnit copies the next complete unit into buf, which must have MaxUnit
+// bytes or more, and returns its length. ok is false where there is none. Units
+// of an ordered channel come in order; there is no order between channels.
+func (m *Mux) ReadUnit(buf []byte) (n int, ok bool) {
+	if len(buf) < MaxUnit {
+		panic("channel: ReadUnit into a buffer below MaxUnit")
+	}
+	if m.in.ready.len() == 0 {
+		return 0, false
+	}
+	u := m.in.ready.pop()
+	n = copy(buf, u.b)
+	m.in.pool.put(u)
+	m.in.stats.UnitsDelivered++
+	m.armTrim()
+	if m.stalled.len() > 0 {
+		m.resume()
+	}
+	return n, true
+}
+
+// stall remembers that c has units to deliver and no room for them.
+func (m *Mux) stall(c *channel) {
+	if !c.stalled {
+		c.stalled = true
+		m.stalled.push(c)
+	}
+}
+
+// resume lets channels deliver that waited for room in the ready queue, in
+// turn.
+func (m *Mux) resume() {
+	for n := m.stalled.len(); n > 0 && !m.in.full(); n-- {
+		c := m.stalled.pop()
+		c.stalled = false
+		if c.state == Closed {
+			continue
+		}
+		if why := c.ordered.drain(&m.in); why != ReasonNone {
+			m.violate(c, why)
+		} else if c.ordered.stalled() {
+			m.stall(c)
+		}
+	}
+}
+
+// Deadline is when HandleTimeout must be called next; zero: never.
+func (m *Mux) Deadline() time.Time {
+	at := m.handshakeAt
+	if p := m.in.oldest; p != nil {
+		at = sooner(at, p.at+m.in.timeout)
+	}
+	at = sooner(at, m.trimAt)
+	if at == 0 {
+		return time.Time{}
+	}
+	return m.start.Add(at)
+}
+
+// sooner is the earlier of two times, where 0 means never.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || (b != 0 && b < a) {
+		return b
+	}
+	return a
+}
+
+// HandleTimeout repeats or ends handshakes that are due, and drops incomplete
+// units that are too old. Calls that are too early do nothing.
+func (m *Mux) HandleTimeout(now time.Time) {
+	at := m.observe(now)
+	if m.handshakeAt != 0 && m.handshakeAt <= at {
+		m.retry()
+	}
+	m.in.expire(at)
+	if m.trimAt != 0 && m.trimAt <= at {
+		m.trimAt = 0
+		m.in.pool.trim()
+		m.armTrim()
+	}
+}
+
+// armTrim plans to give free memory back, once there is much of it.
+func (m *Mux) armTrim() {
+	if m.trimAt == 0 && m.in.pool.idle > idleBytes {
+		m.trimAt = m.at + trimInterval
+	}
+}
+
+// PollEvent takes the oldest event.
+func (m *Mux) PollEvent() (Event, bool) {
+	if m.events.len() == 0 {
+		return Event{}, false
+	}
+	return m.events.pop(), true
+}
+
+// Stats returns the counters.
+func (m *Mux) Stats() Stats {
+	s := m.in.stats
+	s.Channels = len(m.local.byHalf) + len(m.remote.byHalf)
+	s.Buffered = m.in.pool.used
+	return s
+}

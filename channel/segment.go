@@ -1,0 +1,77 @@
+package channel
+
+import "encoding/binary"
+
+// Flags of a segment.
+const (
+	flagFirst  = 1 << 0 // the unit's first segment
+	flagLast   = 1 << 1 // the unit's last segment
+	flagOpener = 1 << 2 // the sender of the segment opened the channel
+
+	flagsWhole = flagFirst | flagLast
+	flagsKnown = flagsWhole | flagOpener
+)
+
+// header of a segment (R-1, C-6: sequence numbers have 32 bits on the wire):
+//
+//	 0        1              5              9        11
+//	+--------+--------------+--------------+--------+----------
+//	| flags  | channel id   | sequence     | length | bytes …
+//	| u8     | u32          | u32          | u16    |
+//	+--------+--------------+--------------+--------+----------
+type header struct {
+	id    ID
+	seq   uint32
+	flags uint8
+}
+
+// appendHeader appends the header of a segment of n bytes.
+func appendHeader(dst []byte, h header, n int) []byte {
+	dst = append(dst, h.flags)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(h.id))
+	dst = binary.BigEndian.AppendUint32(dst, h.seq)
+	return binary.BigEndian.AppendUint16(dst, uint16(n))
+}
+
+// parseSegment splits the first segment off b. body and rest alias b.
+func parseSegment(b []byte) (h header, body, rest []byte, err error) {
+	if len(b) < SegmentHeaderLen {
+		return h, nil, nil, ErrTruncated
+	}
+	h.flags = b[0]
+	h.id = ID(binary.BigEndian.Uint32(b[1:]))
+	h.seq = binary.BigEndian.Uint32(b[5:])
+	n := int(binary.BigEndian.Uint16(b[9:]))
+	switch {
+	case h.flags&^flagsKnown != 0:
+		return h, nil, nil, ErrFlags
+	case h.id == 0 && h.flags != flagsWhole:
+		return h, nil, nil, ErrControlSegment
+	case h.id != 0 && !h.id.negotiable():
+		return h, nil, nil, ErrID
+	case n == 0:
+		return h, nil, nil, ErrEmptySegment
+	case n > len(b)-SegmentHeaderLen:
+		return h, nil, nil, ErrTruncated
+	}
+	end := SegmentHeaderLen + n
+	return h, b[SegmentHeaderLen:end:end], b[end:], nil
+}
+
+// check parses a whole symbol payload without effect, so that a malformed one
+// changes nothing.
+func check(b []byte) error {
+	for len(b) > 0 {
+		h, body, rest, err := parseSegment(b)
+		if err != nil {
+			return err
+		}
+		if h.id == 0 {
+			if err := checkMessages(body); err != nil {
+				return err
+			}
+		}
+		b = rest
+	}
+	return nil
+}

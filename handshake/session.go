@@ -1,0 +1,33 @@
+package handshake
+
+import "github.com/flynn/noise"
+
+// Session is what a handshake leaves: equal on both sides but for the side.
+type Session struct {
+	Send, Recv   *Key
+	LocalIndex   uint32   // on datagrams to us (W-1)
+	RemoteIndex  uint32   // on datagrams to the peer
+	Hash         [32]byte // handshake hash, unique to the session
+	Initiator    bool     // we sent INIT
+	AES          bool     // the keys are for AES-128-GCM (W-2)
+	Remote       Params   // the peer's
+	RemoteLadder []byte
+}
+
+// setKeys takes hash and keys from a finished Noise handshake. AES-128-GCM is
+// used where both sides have it, else ChaCha20-Poly1305 (W-2).
+func (s *Session) setKeys(hs *noise.HandshakeState, send, recv *noise.CipherState) error {
+	s.Hash = [32]byte(hs.ChannelBinding())
+	var err error
+	if s.Send, err = newKey(send.UnsafeKey(), s.AES); err != nil {
+		return err
+	}
+	s.Recv, err = newKey(recv.UnsafeKey(), s.AES)
+	return err
+}
+
+// Wipe ends the session's keys (H-7).
+func (s *Session) Wipe() {
+	s.Send.Wipe()
+	s.Recv.Wipe()
+}

@@ -1,0 +1,157 @@
+package reliability
+
+import "time"
+
+// Outcome is what a receipt settled. The caller owns it and resets it.
+type Outcome struct {
+	Acked []uint64 // tags of symbols that arrived
+	Lost  int      // datagrams found lost
+}
+
+// Reset empties o and keeps its memory.
+func (o *Outcome) Reset() { o.Acked, o.Lost = o.Acked[:0], 0 }
+
+// HandleReceipt takes the receiver's state: it frees what arrived and finds what
+// must be resent. A receipt older than the newest is ignored, for receipts are
+// state, not events. On error nothing has changed.
+func (s *Sender) HandleReceipt(now time.Time, c *Receipt, out *Outcome) error {
+	if s.receipts > 0 && int32(c.Number-s.number) <= 0 {
+		s.receipts++
+		return nil
+	}
+	largest := expand(s.log.next, c.Largest)
+	base := expand(s.store.oldest, c.Base)
+	first := expand(s.store.oldest, c.First)
+	if largest >= s.log.next || base > s.store.next || first > s.store.next ||
+		!s.receiptAgrees(c, first) {
+		return ErrReceipt
+	}
+	at := now.Sub(s.start)
+	s.receipts++
+	s.number = c.Number
+	s.backoff = 0
+	s.store.window = int(min(c.Window, DefaultWindow))
+	s.sample(at, c, largest)
+	s.finishBlocks(base, out)
+	covered := s.applyStates(c, first, out)
+	s.store.release()
+	s.findLost(largest, first, covered, out)
+	s.trimLog()
+	return nil
+}
+
+// receiptAgrees reports whether the receipt speaks only of symbols that exist.
+func (s *Sender) receiptAgrees(c *Receipt, first uint64) bool {
+	it := c.iterate()
+	for {
+		e, ok := it.next()
+		if !ok {
+			return true
+		}
+		id := first + uint64(e.offset)
+		if id+max(uint64(e.run), 1) > s.store.next {
+			return false
+		}
+		if id < s.store.oldest {
+			continue
+		}
+		n := len(s.store.block(id).symbols)
+		for i, bits := range e.received {
+			if bits>>min(8, max(0, n-8*i)) != 0 {
+				return false
+			}
+		}
+	}
+}
+
+// sample updates round-trip time, loss, reordering guard and one-way delay.
+func (s *Sender) sample(at time.Duration, c *Receipt, largest uint64) {
+	if s.log.known(largest) && (largest > s.largest || !s.rtt.sampled) {
+		sent, first := s.log.at(largest).at, !s.rtt.sampled
+		hold := time.Duration(c.Hold) * timeUnit * time.Microsecond
+		if c.Hold < 65535 && at-sent > hold {
+			s.rtt.add(at - sent - hold)
+		}
+		// The clocks differ by a constant; only changes mean anything, and
+		// 32 bits of microseconds wrap every 71 minutes.
+		delay := time.Duration(int32(c.Arrival-uint32(sent.Microseconds()))) * time.Microsecond
+		if first || delay < s.leastDelay {
+			s.leastDelay = delay
+		}
+		s.lastDelay = delay
+	}
+	s.largest = max(s.largest, largest)
+	s.loss.add(at, largest, c.Datagrams)
+	s.guard.add(at, s.rtt.value(), c.Useless, c.Datagrams)
+}
+
+// finishBlocks marks everything below base done.
+func (s *Sender) finishBlocks(base uint64, out *Outcome) {
+	for id := s.store.oldest; id < base; id++ {
+		s.finishBlock(id, out)
+	}
+}
+
+func (s *Sender) finishBlock(id uint64, out *Outcome) {
+	b := s.store.block(id)
+	for i := 0; b.left > 0 && i < len(b.symbols); i++ {
+		out.acked(s.store.finish(id, i))
+	}
+}
+
+func (o *Outcome) acked(tag uint64) {
+	if tag != 0 {
+		o.Acked = append(o.Acked, tag)
+	}
+}
+
+// applyStates marks what the listed blocks have and returns the block id up to
+// which the receipt speaks.
+func (s *Sender) applyStates(c *Receipt, first uint64, out *Outcome) (covered uint64) {
+	covered = first
+	it := c.iterate()
+	for {
+		e, ok := it.next()
+		if !ok {
+			break
+		}
+		id := first + uint64(e.offset)
+		covered = id + max(uint64(e.run), 1)
+		for ; e.run > 0; e.run-- {
+			if s.store.live(id) {
+				s.finishBlock(id, out)
+			}
+			id++
+		}
+		if e.deficit > 0 && s.store.live(id) {
+			for i := range 8 * len(e.received) {
+				if e.received[i/8]>>(i%8)&1 != 0 {
+					out.acked(s.store.finish(id, i))
+				}
+			}
+		}
+	}
+	if c.ToEnd {
+		covered = s.store.next // what it does not list has not arrived at all
+	}
+	return covered
+}
+
+// findLost is the loss verdict: a symbol that the receipt covers and does
+// not show is lost if a datagram sent later by the reordering guard arrived.
+func (s *Sender) findLost(largest, first, covered uint64, out *Outcome) {
+	if !s.log.known(largest) || largest < guardPackets {
+		return
+	}
+	limit := s.log.at(largest).at - s.guard.duration(s.rtt.value())
+	for pn := s.log.head; pn <= largest-guardPackets; pn++ {
+		t := s.log.at(pn)
+		if t.at > limit {
+			return
+		}
+		if t.block >= first && t.block < covered && s.flying(pn) {
+			s.store.markLost(t.Transmission)
+			out.Lost++
+		}
+	}
+}

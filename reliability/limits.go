@@ -1,0 +1,79 @@
+package reliability
+
+import "time"
+
+// Limits of the wire format. Changing one changes the protocol.
+const (
+	// MaxBlockSymbols bounds K, the number of symbols of a block: an
+	// index is one byte.
+	MaxBlockSymbols = 256
+	// MaxEpochs bounds the epochs that one receipt reports.
+	MaxEpochs = 8
+	// maxBitmap is the longest bitmap of received indices, in bytes.
+	maxBitmap = MaxBlockSymbols / 8
+)
+
+// Limits of memory. Each bounds one structure (clause 5 of the contract).
+const (
+	// MaxSymbol is the largest symbol in bytes: what a datagram of 1,500 bytes
+	// carries, rounded up to a multiple of 64 so that coding works on whole
+	// vector registers.
+	MaxSymbol = 1472
+	// MaxLiveBlocks bounds the span of block ids that are open at once, at
+	// sender and receiver. A power of two.
+	MaxLiveBlocks = 4096
+	// MaxTransmissions bounds the sender's log of datagrams whose fate is
+	// open: 131,072 is 1 Gbit/s over 1.5 s. A power of two.
+	MaxTransmissions = 1 << 17
+	// DefaultWindow is the receive window that a receiver announces, in bytes
+	// of symbols between the oldest open block and the newest: 50 Mbit/s over
+	// 5 s.
+	DefaultWindow = 32 << 20
+	// initialWindow is what a sender assumes before the first receipt.
+	initialWindow = 4 << 20
+)
+
+// Timing.
+const (
+	// epochMin and epochMax clamp the length of an epoch, RTT/8 (W-5).
+	epochMin, epochMax = 5 * time.Millisecond, 50 * time.Millisecond
+	// receiptMin and receiptMax clamp the receipt period, RTT/8.
+	receiptMin, receiptMax = 5 * time.Millisecond, 25 * time.Millisecond
+	// guardPackets and guardMax are the reordering guard.
+	guardPackets = 3
+	guardMax     = 10 * time.Millisecond
+	// initialRTT holds until the first sample (RFC 9002, 6.2.2, halved: the
+	// links that this is made for resend early rather than wait).
+	initialRTT = 166 * time.Millisecond
+	// rtoMin keeps timers above scheduling noise; rtoMax bounds the back-off
+	// while no receipt arrives.
+	rtoMin, rtoMax = 20 * time.Millisecond, 2 * time.Second
+	// maxBackoff bounds the doubling of the timeout.
+	maxBackoff = 6
+	// DefaultDeadline is the age at which a symbol of class Deadline is given
+	// up (C-7); twice the RTT where that is more.
+	DefaultDeadline = 250 * time.Millisecond
+)
+
+// Pacing (G-5).
+const (
+	// pacerBurst is the credit that an idle sender keeps.
+	pacerBurst = 500 * time.Microsecond
+	// pacerCatchUp is the credit of a sender that had data but was woken late:
+	// timers of a busy machine are late by a few milliseconds, and without it
+	// that time would be lost to the rate.
+	pacerCatchUp = 5 * time.Millisecond
+)
+
+// Shares of the return path that receipts may take.
+const (
+	receiptShareLoaded = 0.02
+	receiptShareIdle   = 0.50
+)
+
+// Relations between limits, checked at compile time.
+const (
+	_ = uint(MaxLiveBlocks&-MaxLiveBlocks - MaxLiveBlocks)
+	_ = uint(MaxTransmissions&-MaxTransmissions - MaxTransmissions)
+	_ = uint(DefaultWindow - initialWindow)
+)

@@ -1,0 +1,335 @@
+package reliability
+
+import (
+	"math/bits"
+	"time"
+)
+
+// ReceiverConfig configures a Receiver.
+type ReceiverConfig struct {
+	// Window is the receive window in bytes; 0 means DefaultWindow.
+	Window int
+	// Rate is the rate of the return path in bit/s: the budget of receipts is
+	// a share of it. It must be positive.
+	Rate int64
+}
+
+// Receiver is the receiving half of a path: it says which symbols are new and
+// keeps the state that receipts report.
+type Receiver struct {
+	cfg   ReceiverConfig
+	start time.Time
+
+	// Blocks. base is the oldest block that is neither complete nor given up
+	// by the sender; next is one above the newest seen.
+	blocks     [MaxLiveBlocks]rxBlock
+	base, next uint64
+
+	// Arrivals.
+	anything  bool
+	largest   uint64
+	arrival   time.Duration // of the largest, since start
+	datagrams uint32
+	bytes     uint64
+	useless   uint32
+	ce        uint32
+	epochs    epochRing
+
+	// Receipts.
+	number   uint32        // of the next receipt
+	lastSent time.Duration // when the last one was made
+	news     bool          // something arrived that no receipt reports yet
+	urgent   bool          // … and the sender waits for it
+	prompt   bool          // … at once, not after a quarter of a period
+	rotate   uint64        // first block of the next receipt's list
+	size     int           // of the last receipt, bytes
+	rtt      time.Duration // by the sender half of this side
+	echo     echoState
+}
+
+// rxBlock is what the receiver keeps of a block: 40 bytes and no symbol.
+type rxBlock struct {
+	got   [maxBitmap / 8]uint64
+	n     uint16 // symbols received
+	k     uint16 // size, 0 while unknown
+	class Class
+}
+
+func (b *rxBlock) complete() bool { return b.k > 0 && b.n == b.k }
+
+// span is the number of bitmap bytes up to the highest index received.
+func (b *rxBlock) span() int {
+	for i := len(b.got) - 1; i >= 0; i-- {
+		if b.got[i] != 0 {
+			return i*8 + (bits.Len64(b.got[i])+7)/8
+		}
+	}
+	return 0
+}
+
+// echoState measures the loss of our receipts from the peer's echoes.
+type echoState struct {
+	anything          bool
+	largest, receipts uint32
+	loss              float64 // q̂, 0 … 1
+}
+
+// NewReceiver returns a Receiver. It panics if the configuration is invalid.
+func NewReceiver(now time.Time, cfg ReceiverConfig) *Receiver {
+	if cfg.Window == 0 {
+		cfg.Window = DefaultWindow
+	}
+	if cfg.Window < 0 || cfg.Rate <= 0 {
+		panic("reliability: receiver needs a positive window and rate")
+	}
+	return &Receiver{cfg: cfg, start: now, rtt: initialRTT, size: receiptFixedLen}
+}
+
+// SetRTT tells the receiver the round-trip time that the sender half of this
+// side measured: it sets the receipt period.
+func (r *Receiver) SetRTT(rtt time.Duration) { r.rtt = rtt }
+
+// Arrival describes a datagram that opened.
+type Arrival struct {
+	PN        uint64
+	Epoch     uint8
+	Size      int  // wire size in IP bytes
+	CE        bool // outer congestion mark
+	Eliciting bool // carries more than receipts, echoes and padding
+	Urgent    bool // the sender waits for the receipt (PING, path control)
+}
+
+// OnDatagram records the arrival of an authenticated datagram that is no
+// duplicate.
+func (r *Receiver) OnDatagram(now time.Time, a Arrival) {
+	at := now.Sub(r.start)
+	if !r.anything || a.PN > r.largest {
+		r.anything, r.largest, r.arrival = true, a.PN, at
+	}
+	r.datagrams++
+	r.bytes += uint64(a.Size)
+	if a.CE {
+		r.ce++
+	}
+	r.epochs.add(a.Epoch, a.PN, at)
+	if a.Eliciting {
+		r.news = true
+	}
+	if a.Urgent {
+		r.urgent, r.prompt = true, true
+	}
+}
+
+// HandleSource records a symbol and reports whether it is new: the caller then
+// delivers it. A symbol of a block that is done is not new and no error.
+func (r *Receiver) HandleSource(s *Source) (fresh bool, err error) {
+	id := expand(r.next, s.Block)
+	if id < r.base {
+		r.useless++
+		return false, nil
+	}
+	if id >= r.base+MaxLiveBlocks {
+		return false, ErrWindow
+	}
+	b := &r.blocks[id%MaxLiveBlocks]
+	if id < r.next && !b.accepts(s) {
+		return false, ErrBlock
+	}
+	for r.next <= id { // a newer block: forget what its slot held before
+		r.blocks[r.next%MaxLiveBlocks] = rxBlock{}
+		r.next++
+	}
+	word, bit := s.Index/64, uint64(1)<<(s.Index%64)
+	b.class = s.Class
+	if s.K > 0 {
+		b.k = uint16(s.K)
+	}
+	if b.got[word]&bit != 0 {
+		r.useless++
+	} else {
+		b.got[word] |= bit
+		b.n++
+		fresh = true
+	}
+	if b.complete() && fresh {
+		r.urgent = true
+		r.prompt = r.prompt || b.class <= Interactive
+	}
+	r.advance()
+	return fresh, nil
+}
+
+// accepts reports whether a symbol agrees with what is known of its block.
+func (b *rxBlock) accepts(s *Source) bool {
+	if b.n > 0 && b.class != s.Class {
+		return false
+	}
+	if b.k > 0 && (int(s.Index) >= int(b.k) || (s.K > 0 && s.K != int(b.k))) {
+		return false
+	}
+	return s.K == 0 || b.highest() < s.K
+}
+
+// highest is the highest index received, -1 if none.
+func (b *rxBlock) highest() int {
+	for i := len(b.got) - 1; i >= 0; i-- {
+		if b.got[i] != 0 {
+			return i*64 + bits.Len64(b.got[i]) - 1
+		}
+	}
+	return -1
+}
+
+// HandleEcho takes the sender's word for blocks that it no longer holds and
+// measures the loss of receipts.
+func (r *Receiver) HandleEcho(e Echo) error {
+	sent := r.number - e.Largest // wraps to a huge value for a number never sent
+	if sent == 0 || sent > r.number {
+		return ErrReceipt
+	}
+	oldest := expand(r.base, e.Oldest)
+	if oldest > r.base+MaxLiveBlocks {
+		return ErrWindow
+	}
+	if oldest > r.base {
+		for r.next < oldest {
+			r.blocks[r.next%MaxLiveBlocks] = rxBlock{}
+			r.next++
+		}
+		r.base = oldest
+		r.advance()
+	}
+	r.echo.add(e)
+	return nil
+}
+
+// add updates q̂ by the receipts between two echoes: n of them were sent, the
+// peer counted m.
+func (s *echoState) add(e Echo) {
+	n, m := e.Largest-s.largest, e.Receipts-s.receipts
+	if !s.anything {
+		s.anything = true
+		n, m = e.Largest+1, e.Receipts
+	} else if int32(n) <= 0 || m > n {
+		return
+	}
+	s.largest, s.receipts = e.Largest, e.Receipts
+	sample := 1 - float64(min(m, n))/float64(n)
+	w := min(1, float64(n)/64) // a window of about 64 receipts
+	s.loss += w * (sample - s.loss)
+}
+
+// advance moves base over complete blocks.
+func (r *Receiver) advance() {
+	for r.base < r.next && r.blocks[r.base%MaxLiveBlocks].complete() {
+		r.base++
+	}
+}
+
+// ReturnLoss is q̂, the measured loss of receipts, 0 to 1.
+func (r *Receiver) ReturnLoss() float64 { return r.echo.loss }
+
+// Useless is the number of symbols that arrived although they were known.
+func (r *Receiver) Useless() uint64 { return uint64(r.useless) }
+
+// Received is the number of datagrams and the IP bytes that arrived.
+func (r *Receiver) Received() (datagrams, bytes uint64) { return uint64(r.datagrams), r.bytes }
+
+// ReceiptDeadline is when the next receipt is due: zero if nothing arrived
+// since the last one. loaded says that this side has a backlog of its own.
+//
+// One *received* receipt per clamp(RTT/8, 5 ms, 25 ms), so sent 1/(1-q̂) as
+// often, within the share of the return path.
+func (r *Receiver) ReceiptDeadline(loaded bool) time.Time {
+	if !r.news {
+		return time.Time{}
+	}
+	period := min(max(r.rtt/8, receiptMin), receiptMax)
+	gap := time.Duration(float64(period) * max(1-r.echo.loss, 0.05))
+	switch {
+	case r.prompt:
+		gap = 0
+	case r.urgent:
+		gap /= 4
+	}
+	share := receiptShareIdle
+	if loaded {
+		share = receiptShareLoaded
+	}
+	size := r.size + 54 // IP, UDP, header and tag around it
+	budget := time.Duration(float64(size*8) / (share * float64(r.cfg.Rate)) * float64(time.Second))
+	return r.start.Add(r.lastSent + max(gap, budget))
+}
+
+// AppendReceipt appends the current state as a RECEIPT frame of at most room
+// bytes and counts it as sent. It appends nothing if room is too small.
+func (r *Receiver) AppendReceipt(now time.Time, dst []byte, room int) []byte {
+	epochs := MaxEpochs
+	if r.echo.loss < 0.2 {
+		epochs = 3 // enough to bridge the loss of a receipt now and then
+	}
+	if room < receiptFixedLen+epochs*epochLen+2+maxBitmap {
+		return dst
+	}
+	at := now.Sub(r.start)
+	c := Receipt{
+		Number: r.number, Largest: uint32(r.largest), Arrival: uint32(r.arrival.Microseconds()),
+		Hold:      saturate16((at - r.arrival).Microseconds() / timeUnit),
+		Datagrams: r.datagrams, KiB: uint32(r.bytes >> 10), Useless: r.useless, CE: r.ce,
+		Window: uint32(r.cfg.Window), Base: uint32(r.base),
+	}
+	c.NumEpochs = r.epochs.report(c.Epochs[:epochs], r.largest, r.arrival)
+	if r.rotate < r.base || r.rotate >= r.next {
+		r.rotate = r.base
+	}
+	c.First = uint32(r.rotate)
+	head := len(dst)
+	dst = c.Append(dst)
+	fixed := len(dst)
+	dst, c.ToEnd = r.appendStates(dst, room-(fixed-head))
+	c.States = dst[fixed:]
+	dst = c.Append(dst[:head]) // again, now that the states' length is known
+	r.number++
+	r.lastSent, r.size = at, len(dst)-head
+	r.news, r.urgent, r.prompt = false, false, false
+	return dst
+}
+
+// appendStates appends block states from rotate on while they fit. What does
+// not fit comes in the next receipt, so that every block is reported in turn.
+// toEnd reports that the list reached the newest block.
+func (r *Receiver) appendStates(dst []byte, room int) (out []byte, toEnd bool) {
+	end := len(dst) + room
+	for r.rotate < r.next {
+		b := &r.blocks[r.rotate%MaxLiveBlocks]
+		if b.complete() {
+			run := uint64(1)
+			for run < 256 && r.rotate+run < r.next && r.blocks[(r.rotate+run)%MaxLiveBlocks].complete() {
+				run++
+			}
+			if len(dst)+2 > end {
+				return dst, false
+			}
+			dst = append(dst, 0, uint8(run-1))
+			r.rotate += run
+			continue
+		}
+		span := b.span()
+		if len(dst)+2+span > end {
+			return dst, false
+		}
+		deficit := 255
+		if b.k > 0 {
+			deficit = min(255, int(b.k-b.n))
+		}
+		dst = append(dst, uint8(deficit), uint8(span))
+		for i := range span {
+			dst = append(dst, byte(b.got[i/8]>>(8*(i%8))))
+		}
+		r.rotate++
+	}
+	r.rotate = r.base
+	return dst, true
+}
+
+func saturate16(v int64) uint16 { return uint16(min(max(v, 0), 65535)) }

@@ -1,0 +1,255 @@
+package reliability
+
+import "time"
+
+// SenderConfig configures a Sender.
+type SenderConfig struct {
+	// Rate is the pacing rate in bit/s of IP bytes (G-5). It must be positive.
+	Rate int64
+	// Deadline is the age at which a symbol of class Deadline is given up; 0
+	// means DefaultDeadline. Twice the round-trip time counts where that is
+	// more (C-7).
+	Deadline time.Duration
+}
+
+// Sender is the sending half of a path: it numbers datagrams (W-1), paces them
+// (G-5), keeps every symbol until a receipt shows it, and says which to resend.
+//
+// To send a datagram the caller asks CanSend, takes NextPN and Epoch, then
+// either NextResend or Buffer and Commit, appends the SOURCE frame with
+// AppendSource, and calls OnSent. A datagram without a symbol is sent with a
+// zero Transmission.
+type Sender struct {
+	cfg   SenderConfig
+	start time.Time
+	pacer pacer
+	clock epochClock
+	rtt   rttEstimator
+	loss  lossMeter
+	guard reorderGuard
+	store blockStore
+	log   transmissionLog
+
+	// Receipts.
+	receipts   uint32 // that arrived
+	number     uint32 // largest number that arrived
+	largest    uint64 // largest packet number that a receipt showed
+	echoed     uint32 // receipts at the last echo
+	echoEpoch  uint8  // epoch of the last echo
+	backoff    uint   // timeouts since the last receipt
+	sent       uint64 // datagrams
+	sentBytes  uint64
+	resent     uint64
+	abandoned  uint64
+	lastDelay  time.Duration // newest one-way delay, receiver's clock minus ours
+	leastDelay time.Duration
+}
+
+// NewSender returns a Sender. It panics if the configuration is invalid.
+func NewSender(now time.Time, cfg SenderConfig) *Sender {
+	if cfg.Deadline == 0 {
+		cfg.Deadline = DefaultDeadline
+	}
+	if cfg.Rate <= 0 || cfg.Deadline < 0 {
+		panic("reliability: sender needs a positive rate and deadline")
+	}
+	return &Sender{
+		cfg: cfg, start: now, pacer: pacer{rate: cfg.Rate},
+		store: newBlockStore(), log: newTransmissionLog(),
+	}
+}
+
+// Transmission names the symbol that a datagram carries. The zero value names
+// none.
+type Transmission struct {
+	block uint64
+	index uint8
+	valid bool
+}
+
+// Some reports whether t names a symbol.
+func (t Transmission) Some() bool { return t.valid }
+
+// CanSend reports whether the pacing schedule allows a datagram now.
+func (s *Sender) CanSend(now time.Time) bool { return s.pacer.ready(now.Sub(s.start)) }
+
+// NextSend is when CanSend becomes true.
+func (s *Sender) NextSend() time.Time { return s.start.Add(s.pacer.next) }
+
+// OnIdle notes that the schedule allowed a datagram and there was none to send,
+// so that the unused time does not add up to a burst.
+func (s *Sender) OnIdle() { s.pacer.onIdle() }
+
+// SetRate changes the pacing rate, bit/s of IP bytes.
+func (s *Sender) SetRate(rate int64) {
+	if rate <= 0 {
+		panic("reliability: rate must be positive")
+	}
+	s.cfg.Rate, s.pacer.rate = rate, rate
+}
+
+// NextPN is the packet number of the next datagram (W-1).
+func (s *Sender) NextPN() uint64 { return s.log.next }
+
+// Epoch is the epoch of a datagram sent now (W-5).
+func (s *Sender) Epoch(now time.Time) uint8 {
+	id, _ := s.clock.tick(now.Sub(s.start), s.rtt.value())
+	return id
+}
+
+// NextResend returns the oldest symbol of the class that is known to be lost.
+// Deadline symbols that are too old are given up on the way.
+func (s *Sender) NextResend(now time.Time, class Class) Transmission {
+	if class == Deadline {
+		limit := max(s.cfg.Deadline, 2*s.rtt.value())
+		s.abandoned += uint64(s.store.abandon(now.Sub(s.start) - limit))
+	}
+	return s.store.nextLost(class)
+}
+
+// CanOpen reports whether the window has room for a new symbol of the class.
+func (s *Sender) CanOpen(class Class) bool { return s.store.canOpen(class) }
+
+// Buffer returns the buffer of the next new symbol: MaxSymbol bytes that the
+// caller fills from the start and hands back with Commit.
+func (s *Sender) Buffer() []byte { return s.store.buffer() }
+
+// Commit makes the first n bytes of Buffer a new symbol of the class. last says
+// that the class has no more to send for now, which closes the block: it never
+// waits to fill. A tag other than 0 is reported in Outcome.Acked when a
+// receipt shows the symbol. The caller must have asked CanOpen.
+func (s *Sender) Commit(now time.Time, class Class, n int, last bool, tag uint64) Transmission {
+	return s.store.commit(now.Sub(s.start), newSymbol{class: class, size: n, last: last, tag: tag})
+}
+
+// SymbolLen is the number of bytes that AppendSource will append.
+func (s *Sender) SymbolLen(t Transmission) int {
+	return SourceHeaderLen + len(s.store.symbol(t).buf)
+}
+
+// AppendSource appends the SOURCE frame of t.
+func (s *Sender) AppendSource(dst []byte, t Transmission) []byte {
+	b := s.store.block(t.block)
+	f := Source{Class: b.class, Block: uint32(t.block), Index: t.index, Symbol: b.symbols[t.index].buf}
+	if b.closed {
+		f.K = len(b.symbols)
+	}
+	return f.Append(dst)
+}
+
+// OnSent records that the datagram NextPN left with t inside and a wire size of
+// size IP bytes.
+func (s *Sender) OnSent(now time.Time, size int, t Transmission) {
+	at := now.Sub(s.start)
+	s.pacer.onSent(at, size)
+	s.sent++
+	s.sentBytes += uint64(size)
+	if t.valid && s.store.onSent(t, s.log.next) {
+		s.resent++
+	}
+	if s.log.full() { // the oldest record goes; its symbol is resent
+		s.markLost(s.log.head)
+	}
+	s.log.add(transmission{at: at, Transmission: t})
+	s.trimLog()
+}
+
+// EchoDue reports whether an ECHO belongs into the next datagram: receipts came
+// since the last one, and it was in an earlier epoch.
+func (s *Sender) EchoDue(now time.Time) bool {
+	return s.receipts != s.echoed && s.Epoch(now) != s.echoEpoch
+}
+
+// AppendEcho appends the ECHO frame and counts it as sent.
+func (s *Sender) AppendEcho(now time.Time, dst []byte) []byte {
+	s.echoed, s.echoEpoch = s.receipts, s.Epoch(now)
+	e := Echo{Largest: s.number, Receipts: s.receipts, Oldest: uint32(s.store.oldest)}
+	return e.Append(dst)
+}
+
+// HandleTimeout resends what was sent longer than a timeout ago and is in no
+// receipt: the end of a flight has no later arrival that proves its loss. The
+// timeout doubles while no receipt arrives at all.
+func (s *Sender) HandleTimeout(now time.Time) {
+	deadline := s.Deadline()
+	if deadline.IsZero() || now.Before(deadline) {
+		return
+	}
+	limit := now.Sub(s.start) - s.timeout()
+	s.backoff = min(s.backoff+1, maxBackoff)
+	for pn := s.log.head; pn < s.log.next && s.log.at(pn).at <= limit; pn++ {
+		s.markLost(pn)
+	}
+	s.trimLog()
+}
+
+// Deadline is when HandleTimeout must be called: zero if nothing is in flight.
+func (s *Sender) Deadline() time.Time {
+	if s.log.head == s.log.next {
+		return time.Time{}
+	}
+	return s.start.Add(s.log.at(s.log.head).at + s.timeout())
+}
+
+// timeout is the time after which a datagram in no receipt is resent. The
+// reordering guard is part of it: round trips are sampled on the datagram that
+// came through fastest.
+func (s *Sender) timeout() time.Duration {
+	rto := s.rtt.timeout() + s.guard.duration(s.rtt.value())
+	return max(rto, min(rto<<s.backoff, rtoMax))
+}
+
+// flying reports whether the record is the newest transmission of a symbol
+// whose fate is open.
+func (s *Sender) flying(pn uint64) bool {
+	t := s.log.at(pn)
+	return t.valid && s.store.flying(t.Transmission, pn)
+}
+
+func (s *Sender) markLost(pn uint64) {
+	if s.flying(pn) {
+		s.store.markLost(s.log.at(pn).Transmission)
+	}
+	if pn == s.log.head {
+		s.log.head++
+	}
+}
+
+// trimLog moves the log's head to the oldest record that still flies.
+func (s *Sender) trimLog() {
+	for s.log.head < s.log.next && !s.flying(s.log.head) {
+		s.log.head++
+	}
+}
+
+// SenderStats are running totals and estimates of a Sender.
+type SenderStats struct {
+	Datagrams, Bytes uint64        // sent, in IP bytes
+	Resent           uint64        // symbols sent again
+	Abandoned        uint64        // symbols given up at their deadline
+	Receipts         uint64        // receipts that arrived
+	Loss             float64       // p̂, 0 to 1
+	RTT, LeastRTT    time.Duration // smoothed and smallest; 0 before a sample
+	QueueDelay       time.Duration // newest one-way delay above the smallest seen
+	InFlight         int           // symbols without a receipt
+	Window           int           // bytes held between oldest and newest block
+}
+
+// Stats returns a snapshot.
+func (s *Sender) Stats() SenderStats {
+	st := SenderStats{
+		Datagrams: s.sent, Bytes: s.sentBytes, Resent: s.resent, Abandoned: s.abandoned,
+		Receipts: uint64(s.receipts), Loss: s.loss.loss, LeastRTT: s.rtt.least,
+		QueueDelay: s.lastDelay - s.leastDelay, InFlight: s.store.unreceipted, Window: s.store.span,
+	}
+	if s.rtt.sampled {
+		st.RTT = s.rtt.smoothed
+	}
+	return st
+}
+
+// RTT is the smoothed round-trip time, a default before the first sample.
+func (s *Sender) RTT() time.Duration { return s.rtt.value() }
+
+// InFlight is the number of symbols that no receipt has shown yet.
+func (s *Sender) InFlight() int { return s.store.unreceipted }

@@ -1,0 +1,490 @@
+package reliability
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/totg/totg/internal/wire"
+)
+
+// pair is a Sender and a Receiver joined by a lossy link in virtual time. The
+// path is drawn as it is used: data one way, receipts the other.
+type pair struct {
+	t    testing.TB
+	now  time.Time
+	rng  *rand.Rand
+	tx   *Sender
+	rx   *Receiver
+	opt  pairOptions
+	wire []flight
+
+	created   int // symbols
+	delivered map[uint64]int
+	order     []uint64
+	out       Outcome
+	acked     []uint64
+}
+
+type pairOptions struct {
+	rate    int64
+	delay   time.Duration
+	loss    float64
+	jitter  time.Duration // reorders
+	symbols int
+	class   Class
+	size    int
+	seed    uint64
+}
+
+type flight struct {
+	at   time.Time
+	back bool
+	pn   uint64
+	ep   uint8
+	b    []byte
+}
+
+func newPair(tb testing.TB, opt pairOptions) *pair {
+	tb.Helper()
+	now := time.Unix(1000, 0)
+	if opt.size == 0 {
+		opt.size = 1200
+	}
+	return &pair{
+		t: tb, now: now, opt: opt, rng: rand.New(rand.NewPCG(opt.seed, 1)),
+		tx:        NewSender(now, SenderConfig{Rate: opt.rate}),
+		rx:        NewReceiver(now, ReceiverConfig{Rate: opt.rate}),
+		delivered: map[uint64]int{},
+	}
+}
+
+func (p *pair) launch(f flight) {
+	if p.rng.Float64() < p.opt.loss {
+		return
+	}
+	f.at = p.now.Add(p.opt.delay)
+	if p.opt.jitter > 0 {
+		f.at = f.at.Add(time.Duration(p.rng.Int64N(int64(p.opt.jitter))))
+	}
+	i, _ := slices.BinarySearchFunc(p.wire, f.at, func(g flight, at time.Time) int {
+		if g.at.After(at) {
+			return 1
+		}
+		return -1
+	})
+	p.wire = slices.Insert(p.wire, i, f)
+}
+
+// send lets the sender send all it may.
+func (p *pair) send() {
+	for p.tx.CanSend(p.now) {
+		t := p.tx.NextResend(p.now, p.opt.class)
+		if !t.Some() && p.created < p.opt.symbols && p.tx.CanOpen(p.opt.class) {
+			buf := p.tx.Buffer()
+			binary.BigEndian.PutUint64(buf, uint64(p.created))
+			p.created++
+			t = p.tx.Commit(p.now, p.opt.class, p.opt.size, p.created == p.opt.symbols, uint64(p.created))
+		}
+		if !t.Some() {
+			p.tx.OnIdle()
+			return
+		}
+		var b []byte
+		if p.tx.EchoDue(p.now) {
+			b = p.tx.AppendEcho(p.now, b)
+		}
+		b = p.tx.AppendSource(b, t)
+		p.launch(flight{pn: p.tx.NextPN(), ep: p.tx.Epoch(p.now), b: b})
+		p.tx.OnSent(p.now, len(b)+54, t)
+	}
+}
+
+func (p *pair) receive(f flight) {
+	r := wire.NewReader(f.b)
+	for r.Len() > 0 {
+		switch kind := r.U8(); kind {
+		case FrameReceipt:
+			c, err := ParseReceipt(&r)
+			if err == nil {
+				p.out.Reset()
+				err = p.tx.HandleReceipt(p.now, &c, &p.out)
+				p.acked = append(p.acked, p.out.Acked...)
+			}
+			if err != nil {
+				p.t.Fatalf("receipt: %v", err)
+			}
+			p.rx.SetRTT(p.tx.RTT())
+		case FrameEcho:
+			e, err := ParseEcho(&r)
+			if err == nil {
+				err = p.rx.HandleEcho(e)
+			}
+			if err != nil {
+				p.t.Fatalf("echo: %v", err)
+			}
+		case FrameSource:
+			s, err := ParseSource(&r)
+			if err != nil {
+				p.t.Fatalf("source: %v", err)
+			}
+			fresh, err := p.rx.HandleSource(&s)
+			if err != nil {
+				p.t.Fatalf("source: %v", err)
+			}
+			if fresh {
+				id := binary.BigEndian.Uint64(s.Symbol)
+				p.delivered[id]++
+				p.order = append(p.order, id)
+			}
+			p.rx.OnDatagram(p.now, Arrival{PN: f.pn, Epoch: f.ep, Size: len(f.b) + 54, Eliciting: true})
+		default:
+			p.t.Fatalf("frame %d", kind)
+		}
+	}
+}
+
+// step handles the next event and reports whether there was one.
+func (p *pair) step() bool {
+	next := p.tx.Deadline()
+	sooner := func(at time.Time) {
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	if len(p.wire) > 0 {
+		sooner(p.wire[0].at)
+	}
+	sooner(p.rx.ReceiptDeadline(false))
+	if p.created < p.opt.symbols || p.tx.store.lost[p.opt.class] > 0 {
+		if !p.tx.CanSend(p.now) {
+			sooner(p.tx.NextSend())
+		}
+	}
+	if next.IsZero() {
+		return false
+	}
+	if next.After(p.now) {
+		p.now = next
+	}
+	for len(p.wire) > 0 && !p.wire[0].at.After(p.now) {
+		f := p.wire[0]
+		p.wire = slices.Delete(p.wire, 0, 1)
+		p.receive(f)
+	}
+	p.tx.HandleTimeout(p.now)
+	if at := p.rx.ReceiptDeadline(false); !at.IsZero() && !at.After(p.now) {
+		p.launch(flight{back: true, b: p.rx.AppendReceipt(p.now, nil, 1200)})
+	}
+	p.send()
+	return true
+}
+
+// run runs until everything is delivered and receipted.
+func (p *pair) run(limit time.Duration) {
+	p.t.Helper()
+	end := p.now.Add(limit)
+	p.send()
+	for p.tx.InFlight() > 0 || p.created < p.opt.symbols {
+		if !p.step() || p.now.After(end) {
+			p.t.Fatalf("%+v: stuck at %v: %d of %d delivered, %d in flight, stats %+v",
+				p.opt, p.now.Sub(p.tx.start), len(p.delivered), p.opt.symbols, p.tx.InFlight(), p.tx.Stats())
+		}
+	}
+}
+
+// TestDelivery: whatever the loss and the reordering, every symbol arrives once
+// and few are sent in vain.
+func TestDelivery(t *testing.T) {
+	for _, loss := range []float64{0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9} {
+		for _, jitter := range []time.Duration{0, 10 * time.Millisecond} {
+			t.Run(fmt.Sprintf("loss=%v,jitter=%v", loss, jitter), func(t *testing.T) {
+				p := newPair(t, pairOptions{
+					rate: 10e6, delay: 20 * time.Millisecond, loss: loss, jitter: jitter,
+					symbols: 3000, class: Bulk, seed: 7,
+				})
+				p.run(10 * time.Minute)
+				for id := range uint64(3000) {
+					if p.delivered[id] != 1 {
+						t.Fatalf("symbol %d delivered %d times", id, p.delivered[id])
+					}
+				}
+				sent := float64(p.tx.Stats().Datagrams)
+				// The tail of a transfer is resent by timeout, which wastes a
+				// few; jitter wastes more until the guard has grown.
+				if eff := 3000 / sent / (1 - loss); eff < 0.93 {
+					t.Errorf("sent %v datagrams for 3000 symbols: efficiency %.3f of 1-p", sent, eff)
+				}
+				if got := p.tx.Stats().Loss; got < loss-0.05 || got > loss+0.05 {
+					t.Errorf("loss measured as %.3f, is %.3f", got, loss)
+				}
+				if len(p.acked) != 3000 {
+					t.Errorf("%d tags reported, want 3000", len(p.acked))
+				}
+			})
+		}
+	}
+}
+
+// TestRTT: the receiver's hold time does not count.
+func TestRTT(t *testing.T) {
+	p := newPair(t, pairOptions{rate: 10e6, delay: 50 * time.Millisecond, symbols: 2000, class: Bulk})
+	p.run(time.Minute)
+	if st := p.tx.Stats(); st.LeastRTT < 100*time.Millisecond || st.LeastRTT > 101*time.Millisecond {
+		t.Errorf("smallest round trip %v, want 100 ms", st.LeastRTT)
+	}
+}
+
+// TestNoLossNoResend: without loss nothing is sent twice, and jitter is not
+// read as loss for long.
+func TestNoLossNoResend(t *testing.T) {
+	p := newPair(t, pairOptions{rate: 10e6, delay: 20 * time.Millisecond, symbols: 5000, class: Bulk})
+	p.run(time.Minute)
+	if st := p.tx.Stats(); st.Resent != 0 {
+		t.Errorf("%d symbols resent on a perfect link", st.Resent)
+	}
+	p = newPair(t, pairOptions{rate: 10e6, delay: 20 * time.Millisecond, jitter: 30 * time.Millisecond, symbols: 20000, class: Bulk})
+	p.run(time.Minute)
+	if st := p.tx.Stats(); st.Resent > 20000/50 {
+		t.Errorf("%d of 20000 symbols resent because of jitter", st.Resent)
+	}
+}
+
+// TestDeadline: symbols of class Deadline are given up when they are too old
+// and the receiver lets them go.
+func TestDeadline(t *testing.T) {
+	p := newPair(t, pairOptions{rate: 5e6, delay: 20 * time.Millisecond, loss: 0.7, symbols: 3000, class: Deadline, seed: 3})
+	p.run(time.Minute)
+	st := p.tx.Stats()
+	if st.Abandoned == 0 {
+		t.Error("nothing was given up at 70 % loss")
+	}
+	if len(p.delivered) < 3000*7/10 {
+		t.Errorf("only %d of 3000 delivered", len(p.delivered))
+	}
+	if p.rx.next-p.rx.base > 200 {
+		t.Errorf("receiver still holds %d blocks", p.rx.next-p.rx.base)
+	}
+}
+
+// TestReturnLoss: q̂ follows the loss of receipts.
+func TestReturnLoss(t *testing.T) {
+	p := newPair(t, pairOptions{rate: 10e6, delay: 20 * time.Millisecond, loss: 0.4, symbols: 10000, class: Bulk, seed: 5})
+	p.run(time.Minute)
+	if q := p.rx.ReturnLoss(); q < 0.25 || q > 0.55 {
+		t.Errorf("return loss measured as %.2f, is 0.40", q)
+	}
+}
+
+// TestSilentPeer: a peer that never sends a receipt cannot make the sender
+// hold more than the initial window (clause 5).
+func TestSilentPeer(t *testing.T) {
+	p := newPair(t, pairOptions{rate: 1e9, delay: time.Millisecond, loss: 1, symbols: 1 << 30, class: Bulk, size: MaxSymbol})
+	for range 200000 {
+		p.now = p.now.Add(100 * time.Microsecond)
+		p.tx.HandleTimeout(p.now)
+		p.send()
+	}
+	if st := p.tx.Stats(); st.Window > initialWindow || st.InFlight > initialWindow/MaxSymbol+1 {
+		t.Errorf("holds %d bytes, %d symbols", st.Window, st.InFlight)
+	}
+}
+
+// TestReceiptRotation: a receipt too small for all blocks reports them in turn.
+func TestReceiptRotation(t *testing.T) {
+	now := time.Unix(0, 0)
+	rx := NewReceiver(now, ReceiverConfig{Rate: 1e9})
+	const blocks = 400
+	for id := range uint32(blocks) {
+		s := Source{Class: Bulk, Block: id, Index: 63, K: 64, Symbol: []byte{1}}
+		if _, err := rx.HandleSource(&s); err != nil {
+			t.Fatal(err)
+		}
+		rx.OnDatagram(now, Arrival{PN: uint64(id), Eliciting: true})
+	}
+	seen := map[uint32]bool{}
+	for range 10 {
+		r := wire.NewReader(rx.AppendReceipt(now, nil, 700)[1:])
+		c, err := ParseReceipt(&r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for it := c.iterate(); ; {
+			e, ok := it.next()
+			if !ok {
+				break
+			}
+			if e.deficit != 63 || len(e.received) != 8 || e.received[7] != 0x80 {
+				t.Fatalf("block %d: deficit %d, received %x", c.First+e.offset, e.deficit, e.received)
+			}
+			seen[c.First+e.offset] = true
+		}
+	}
+	if len(seen) != blocks {
+		t.Errorf("%d of %d blocks reported in 10 receipts", len(seen), blocks)
+	}
+}
+
+// TestSteadyStateAllocations: clause 3.
+func TestSteadyStateAllocations(t *testing.T) {
+	now := time.Unix(0, 0)
+	tx := NewSender(now, SenderConfig{Rate: 1e9})
+	rx := NewReceiver(now, ReceiverConfig{Rate: 1e9})
+	frame, receipt := make([]byte, 0, 2000), make([]byte, 0, 2000)
+	var out Outcome
+	pn := uint64(0)
+	one := func() {
+		now = now.Add(50 * time.Microsecond)
+		tr := tx.Commit(now, Bulk, 1200, false, 0)
+		frame = tx.AppendSource(frame[:0], tr)
+		tx.OnSent(now, 1254, tr)
+		r := wire.NewReader(frame[1:])
+		s, _ := ParseSource(&r)
+		if fresh, err := rx.HandleSource(&s); !fresh || err != nil {
+			t.Fatal(fresh, err)
+		}
+		rx.OnDatagram(now, Arrival{PN: pn, Eliciting: true, Size: 1254})
+		pn++
+		if pn%16 == 0 {
+			receipt = rx.AppendReceipt(now, receipt[:0], 1200)
+			r := wire.NewReader(receipt[1:])
+			c, _ := ParseReceipt(&r)
+			out.Reset()
+			if err := tx.HandleReceipt(now, &c, &out); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 2 * MaxLiveBlocks * blockSymbols { // every slot used once
+		one()
+	}
+	if n := testing.AllocsPerRun(10000, one); n != 0 {
+		t.Errorf("%v allocations per datagram", n)
+	}
+}
+
+// FuzzSender: a hostile peer's receipts, however they are made up, neither
+// panic the sender nor make it forget or invent symbols, nor hold more than the
+// window.
+func FuzzSender(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 3, 4, 5, 200, 100, 50, 25, 12, 6, 3, 1, 0})
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		now := time.Unix(0, 0)
+		s := NewSender(now, SenderConfig{Rate: 1e8})
+		var out Outcome
+		for len(ops) >= 4 {
+			op, a, b, c := ops[0], ops[1], ops[2], ops[3]
+			ops = ops[4:]
+			now = now.Add(time.Duration(a) * time.Millisecond)
+			class := Class(b % NumClasses)
+			switch op % 4 {
+			case 0:
+				if s.CanOpen(class) {
+					tr := s.Commit(now, class, 1+int(c), c%3 == 0, uint64(c))
+					s.OnSent(now, 100, tr)
+				}
+			case 1:
+				if tr := s.NextResend(now, class); tr.Some() {
+					s.OnSent(now, 100, tr)
+				}
+			case 2:
+				s.HandleTimeout(now)
+			case 3:
+				n := min(len(ops), int(c%16))
+				r := Receipt{
+					Number: uint32(a), Largest: uint32(b), Base: uint32(c >> 4), First: uint32(b >> 3),
+					ToEnd: a%2 == 0, States: ops[:n], Window: DefaultWindow,
+				}
+				ops = ops[n:]
+				rd := wire.NewReader(r.Append(nil)[1:])
+				if parsed, err := ParseReceipt(&rd); err == nil {
+					before := s.InFlight()
+					out.Reset()
+					if err := s.HandleReceipt(now, &parsed, &out); err != nil && s.InFlight() != before {
+						t.Fatal("a refused receipt changed the state")
+					}
+				}
+			}
+			checkSender(t, s)
+		}
+	})
+}
+
+// checkSender checks the invariants between the counters and the symbols.
+func checkSender(t *testing.T, s *Sender) {
+	t.Helper()
+	left, span := 0, 0
+	var lostBy [NumClasses]int
+	for id := s.store.oldest; id < s.store.next; id++ {
+		b := s.store.block(id)
+		n, l := 0, 0
+		for _, y := range b.symbols {
+			if y.state != done {
+				n++
+			}
+			if y.state == lost {
+				l++
+			}
+		}
+		if n != b.left || l != b.lost {
+			t.Fatalf("block %d: %d left, %d lost, counted %d and %d", id, n, l, b.left, b.lost)
+		}
+		left, span = left+n, span+b.bytes
+		lostBy[b.class] += l
+	}
+	if left != s.store.unreceipted || span != s.store.span || lostBy != s.store.lost {
+		t.Fatalf("counts %d %d %v, kept %d %d %v", left, span, lostBy, s.store.unreceipted, s.store.span, s.store.lost)
+	}
+	if span > DefaultWindow {
+		t.Fatalf("holds %d bytes", span)
+	}
+}
+
+// FuzzReceiver: a hostile peer's symbols and echoes neither panic the receiver
+// nor make it accept a symbol twice.
+func FuzzReceiver(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		now := time.Unix(0, 0)
+		rx := NewReceiver(now, ReceiverConfig{Rate: 1e6})
+		type name struct {
+			block uint32
+			index uint8
+		}
+		seen := map[name]bool{}
+		for pn := uint64(0); len(ops) >= 4; pn++ {
+			op, a, b, c := ops[0], ops[1], ops[2], ops[3]
+			ops = ops[4:]
+			now = now.Add(time.Millisecond)
+			switch op % 3 {
+			case 0:
+				s := Source{Class: Class(op >> 6), Block: uint32(a) * uint32(1+op>>4), Index: b, Symbol: []byte{1}}
+				if c > 0 && b < c {
+					s.K = int(c)
+				}
+				fresh, err := rx.HandleSource(&s)
+				if fresh && (err != nil || seen[name{s.Block, b}]) {
+					t.Fatalf("symbol %d of block %d is new again (%v)", b, s.Block, err)
+				}
+				if fresh {
+					seen[name{s.Block, b}] = true
+				}
+				rx.OnDatagram(now, Arrival{PN: pn, Epoch: c, Eliciting: true})
+			case 1:
+				_ = rx.HandleEcho(Echo{Largest: uint32(a), Receipts: uint32(b), Oldest: uint32(c)})
+			case 2:
+				frame := rx.AppendReceipt(now, nil, 300+int(a)*4)
+				if len(frame) == 0 {
+					t.Fatal("no receipt")
+				}
+				r := wire.NewReader(frame[1:])
+				if _, err := ParseReceipt(&r); err != nil || r.Done() != nil || len(frame) > 300+int(a)*4 {
+					t.Fatalf("receipt of %d bytes: %v, %v", len(frame), err, r.Done())
+				}
+			}
+		}
+	})
+}

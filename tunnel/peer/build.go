@@ -1,0 +1,209 @@
+package peer
+
+import (
+	"github.com/totg/totg/channel"
+	"github.com/totg/totg/reliability"
+	"github.com/totg/totg/tunnel/flow"
+)
+
+// builder makes one datagram: frames are appended in the order of their
+// priority until the path's datagram is full.
+type builder struct {
+	p     *Peer
+	s     *session
+	dst   []byte
+	limit int // length at which the tag must follow
+	ask   bool
+	carry reliability.Transmission
+}
+
+// pollSession builds the next datagram of the session, if one is due and the
+// pacing and the path allow it.
+func (p *Peer) pollSession(buf []byte) int {
+	s := p.cur
+	p.held = false
+	if s == nil {
+		return 0
+	}
+	if !s.sender.CanSend(p.now) {
+		p.held, p.heldUntil = true, s.sender.NextSend()
+		return 0
+	}
+	size := p.path.credit(min(p.path.size, len(buf)))
+	b := builder{p: p, s: s, limit: size - tagLen}
+	b.dst = appendHeader(buf[:0], s.keys.RemoteIndex, s.sender.NextPN())
+	b.dst = append(b.dst, s.sender.Epoch(p.now))
+	if p.probeDue() && b.appendProbe(buf) {
+		return b.finish(buf)
+	}
+	if size < minDatagram { // until the address is validated or sends more
+		p.held, p.heldUntil = true, p.path.probe.deadline()
+		return 0
+	}
+	empty := len(b.dst)
+	b.appendReceipt()
+	b.appendPathControl()
+	b.appendSymbol()
+	if len(b.dst) == empty {
+		s.sender.OnIdle()
+		return 0
+	}
+	return b.finish(buf)
+}
+
+// appendProbe makes the whole datagram a probe of the path (W-4). It reports
+// false if a datagram of that size may not be sent yet.
+func (b *builder) appendProbe(buf []byte) bool {
+	p, q := b.p, &b.p.path.probe
+	if q.size > len(buf) || p.path.credit(max(q.size, minProbe)) < max(q.size, minProbe) {
+		p.onProbeSent()
+		return false
+	}
+	b.dst = appendPath(b.dst, framePathChallenge, q.token)
+	b.ask = true
+	for len(b.dst)+tagLen < q.size {
+		b.dst = append(b.dst, framePadding)
+	}
+	p.onProbeSent()
+	return true
+}
+
+// appendReceipt appends a receipt when one is due.
+func (b *builder) appendReceipt() {
+	due := b.s.receiver.ReceiptDeadline(b.p.loaded())
+	if due.IsZero() || b.p.now.Before(due) {
+		return
+	}
+	b.dst = b.s.receiver.AppendReceipt(b.p.now, b.dst, b.limit-len(b.dst))
+}
+
+// appendPathControl appends answers to challenges, and a PING when one is due.
+func (b *builder) appendPathControl() {
+	for b.s.paths > 0 && len(b.dst)+pathFrameLen <= b.limit {
+		b.s.paths--
+		b.dst = appendPath(b.dst, framePathResponse, b.s.nextPath[b.s.paths])
+	}
+	if b.p.pingDue && len(b.dst) < b.limit {
+		b.p.pingDue = false
+		b.dst = append(b.dst, framePing)
+		b.ask = true
+	}
+}
+
+// appendSymbol appends the most urgent symbol, and an echo where one is due and
+// there is room for both. A symbol that is resent and does not fit beside the
+// frames before it goes alone, in the next datagram.
+func (b *builder) appendSymbol() {
+	sender := b.s.sender
+	room := b.limit - len(b.dst)
+	echo := 0
+	if sender.EchoDue(b.p.now) {
+		echo = reliability.EchoLen
+	}
+	t := b.resend()
+	if !t.Some() {
+		t = b.newSymbol(room - echo)
+	}
+	if !t.Some() || sender.SymbolLen(t) > room {
+		return
+	}
+	if echo > 0 && sender.SymbolLen(t)+echo <= room {
+		b.dst = sender.AppendEcho(b.p.now, b.dst)
+	}
+	b.dst = sender.AppendSource(b.dst, t)
+	b.carry, b.ask = t, true
+}
+
+// resend picks the symbol to resend: control first. It is picked before
+// anything new of its class or of a class behind it.
+func (b *builder) resend() reliability.Transmission {
+	sender := b.s.sender
+	if t := sender.NextResend(b.p.now, reliability.Control); t.Some() {
+		return t
+	}
+	if b.s.mux.ControlPending() && sender.CanOpen(reliability.Control) {
+		return reliability.Transmission{} // newControl goes before other resends
+	}
+	if t := sender.NextResend(b.p.now, reliability.Deadline); t.Some() {
+		return t
+	}
+	return sender.NextResend(b.p.now, reliability.Bulk)
+}
+
+// newSymbol makes a symbol whose frame fits in room bytes.
+func (b *builder) newSymbol(room int) reliability.Transmission {
+	if t := b.newControl(room); t.Some() {
+		return t
+	}
+	return b.newData(room)
+}
+
+// newControl makes a symbol of waiting channel messages.
+func (b *builder) newControl(room int) reliability.Transmission {
+	s := b.s
+	if !s.mux.ControlPending() || room < minSymbol || !s.sender.CanOpen(reliability.Control) {
+		return reliability.Transmission{}
+	}
+	room = min(room-reliability.SourceHeaderLen, reliability.MaxSymbol)
+	out, seq, ok := s.mux.AppendControl(s.sender.Buffer()[:0], room)
+	if !ok {
+		return reliability.Transmission{}
+	}
+	last := !s.mux.ControlPending()
+	return s.sender.Commit(b.p.now, reliability.Control, len(out), last, controlTag|uint64(seq))
+}
+
+// newData packs waiting inner packets into a new symbol: small ones share it,
+// large ones go on in the next.
+func (b *builder) newData(room int) reliability.Transmission {
+	p, s := b.p, b.s
+	if room < minSymbol {
+		return reliability.Transmission{}
+	}
+	var allowed [flow.NumClasses]bool
+	for c := range flow.Class(flow.NumClasses) {
+		allowed[c] = s.ready(c) && s.sender.CanOpen(class(c))
+	}
+	c, ok := p.queue.Next(allowed)
+	if !ok {
+		return reliability.Transmission{}
+	}
+	room = min(room-reliability.SourceHeaderLen, reliability.MaxSymbol)
+	dst := s.sender.Buffer()[:0]
+	for {
+		unit := p.queue.Head(c)
+		space := room - len(dst) - channel.SegmentHeaderLen
+		rest := len(unit) - s.offset[c]
+		if unit == nil || space < min(rest, minPiece) {
+			break
+		}
+		n := min(rest, space)
+		piece := unit[s.offset[c] : s.offset[c]+n]
+		dst = s.mux.AppendSegment(dst, s.handles[c], s.offset[c] == 0, n == rest, piece)
+		s.offset[c] += n
+		if n == rest {
+			p.onUnitSent(c, unit)
+		}
+	}
+	p.queue.Charge(c, len(dst))
+	return s.sender.Commit(p.now, class(c), len(dst), p.queue.Len(c) == 0, 0)
+}
+
+// onUnitSent drops a unit that is wholly in symbols from the queue.
+func (p *Peer) onUnitSent(c flow.Class, unit []byte) {
+	p.stats.TxPackets++
+	p.stats.TxBytes += uint64(len(unit) - 1)
+	p.queue.Pop(c)
+	p.cur.offset[c] = 0
+}
+
+// finish seals the datagram and records it as sent.
+func (b *builder) finish(buf []byte) int {
+	p, s := b.p, b.s
+	sealed := s.keys.Send.Seal(buf[headerLen:headerLen], buf[:headerLen], b.dst[headerLen:], 0, s.sender.NextPN())
+	n := headerLen + len(sealed)
+	s.sender.OnSent(p.now, n+p.path.overhead(), b.carry)
+	p.path.sent += n
+	p.onSent(s, b.ask)
+	return n
+}

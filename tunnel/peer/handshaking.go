@@ -1,0 +1,257 @@
+package peer
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"github.com/totg/totg/handshake"
+	"github.com/totg/totg/internal/wire"
+)
+
+// attempt is our INIT on its way (H-4).
+type attempt struct {
+	init   *handshake.Initiator
+	flood  handshake.Flood
+	index  uint32
+	to     netip.AddrPort
+	start  time.Time
+	number int // attempts in a row, from 0
+}
+
+// pending is a session that we answered and the peer has not used yet (H-6).
+type pending struct {
+	session *session
+	init    []byte // the INIT, to know its repetitions
+	resp    []byte
+	flood   handshake.Flood
+	until   time.Time // end of the flood
+	from    netip.AddrPort
+	credit  int // bytes that may go there (H-4)
+}
+
+// startAttempt sends a fresh INIT unless one is on its way or nobody knows
+// where to.
+func (p *Peer) startAttempt() {
+	if p.attempt == nil && p.target(0).IsValid() && !p.down {
+		p.newAttempt(0)
+	}
+}
+
+// target is where to call the peer: where it was last and where it should be,
+// in turn.
+func (p *Peer) target(number int) netip.AddrPort {
+	last, configured := p.path.addr, p.cfg.Endpoint
+	if !last.IsValid() || (configured.IsValid() && number%2 == 1) {
+		return configured
+	}
+	return last
+}
+
+func (p *Peer) newAttempt(number int) {
+	index := p.newIndex()
+	in, err := handshake.NewInit(p.now, handshake.InitConfig{
+		Private: p.cfg.Private, Peer: p.cfg.Remote, PSK: p.cfg.PSK, Index: index,
+		Params: p.params(), Random: p.cfg.Random,
+	})
+	if err != nil {
+		panic("peer: " + err.Error()) // the keys were checked by New
+	}
+	p.attempt = &attempt{
+		init: in, flood: handshake.NewFlood(p.now, p.jitter), index: index,
+		to: p.target(number), start: p.now, number: number,
+	}
+	p.emit(Event{Kind: IndexAdded, Index: index})
+	p.timers[timerGiveUp] = p.now.Add(handshake.GiveUp(number))
+}
+
+// stopAttempt forgets our INIT.
+func (p *Peer) stopAttempt() {
+	if p.attempt != nil {
+		p.emit(Event{Kind: IndexRemoved, Index: p.attempt.index})
+		p.attempt = nil
+		p.timers[timerGiveUp] = time.Time{}
+	}
+}
+
+// onGiveUp starts over with a fresh INIT.
+func (p *Peer) onGiveUp() {
+	n := p.attempt.number + 1
+	p.stopAttempt()
+	p.newAttempt(n)
+}
+
+// HandleInit handles an INIT that was opened with our key: raw are its bytes.
+func (p *Peer) HandleInit(now time.Time, from Inbound, in *handshake.Init, raw []byte) DropReason {
+	p.advance(now)
+	return p.count(p.handleInit(from, in, raw))
+}
+
+func (p *Peer) handleInit(from Inbound, in *handshake.Init, raw []byte) DropReason {
+	if p.down {
+		return DropClosed
+	}
+	if in.Remote != p.remoteStatic {
+		return DropInit
+	}
+	if q := p.next; q != nil && bytes.Equal(q.init, raw) {
+		if from.From == q.from {
+			q.credit += amplification * len(raw)
+			q.until = p.now.Add(respFloodTime)
+		}
+		return DropNone
+	}
+	if !in.Timestamp.After(p.newest) {
+		return DropStale
+	}
+	if a := p.attempt; a != nil && p.local.Less(p.cfg.Remote) && p.now.Sub(a.start) < crossedGrace {
+		return DropCrossed
+	}
+	index := p.newIndex()
+	resp, keys, err := in.Respond(handshake.RespondConfig{
+		PSK: p.cfg.PSK, Index: index, Params: p.params(), Random: p.cfg.Random,
+	})
+	if err != nil {
+		return DropInit
+	}
+	s, err := p.newSession(keys)
+	if err != nil {
+		return DropInit
+	}
+	p.stopAttempt()
+	p.dropPending()
+	p.newest = in.Timestamp
+	p.next = &pending{
+		session: s, init: bytes.Clone(raw), resp: resp, flood: handshake.NewFlood(p.now, p.jitter),
+		until: p.now.Add(respFloodTime), from: from.From, credit: amplification * len(raw),
+	}
+	p.timers[timerPending] = p.now.Add(pendingTime)
+	p.emit(Event{Kind: IndexAdded, Index: index})
+	return DropNone
+}
+
+// handleResp completes our INIT.
+func (p *Peer) handleResp(in Inbound, b []byte) DropReason {
+	a := p.attempt
+	if a == nil || len(b) < 9 || binary.BigEndian.Uint32(b[5:]) != a.index {
+		return DropResp
+	}
+	keys, err := a.init.HandleResp(b)
+	if err != nil {
+		return DropResp
+	}
+	s, err := p.newSession(keys)
+	if err != nil {
+		return DropResp
+	}
+	p.attempt = nil // its index lives on in the session
+	p.timers[timerGiveUp] = time.Time{}
+	p.dropPending()
+	p.dropSession(nil)
+	p.cur = s
+	p.path.addr, p.path.validated = in.From, true // it answered what we sent there
+	p.path.size = baseDatagram
+	// The peer may send only after it heard from us: say something at once,
+	// and again until it answers (H-3).
+	flood := handshake.NewFlood(p.now, p.jitter)
+	s.confirm = &flood
+	return DropNone
+}
+
+// promote makes the pending session the current one: the peer used its keys.
+func (p *Peer) promote(from netip.AddrPort) {
+	q := p.next
+	p.next = nil
+	p.timers[timerPending] = time.Time{}
+	p.dropSession(nil)
+	p.cur = q.session
+	p.path.addr = from
+	p.path.validated = from == q.from // it read the RESP that we sent there
+	p.path.size = baseDatagram
+	p.path.received, p.path.sent = 0, 0
+	p.emit(Event{Kind: SessionUp})
+	p.searchSize()
+}
+
+// dropPending forgets a session that the peer never used.
+func (p *Peer) dropPending() {
+	if p.next != nil {
+		p.emit(Event{Kind: IndexRemoved, Index: p.next.session.keys.LocalIndex})
+		p.next.session.keys.Wipe()
+		p.next = nil
+		p.timers[timerPending] = time.Time{}
+	}
+}
+
+// dropSession ends the current session; why is reported if it is not nil.
+func (p *Peer) dropSession(why *CloseError) {
+	s := p.cur
+	if s == nil {
+		return
+	}
+	p.retire(s)
+	s.keys.Wipe()
+	p.emit(Event{Kind: IndexRemoved, Index: s.keys.LocalIndex})
+	if why != nil {
+		p.emit(Event{Kind: SessionDown, Err: why})
+	}
+	p.cur, p.pingDue, p.path.probe = nil, false, probe{}
+	for _, t := range [...]timer{timerDead, timerKeepalive, timerPath} {
+		p.timers[t] = time.Time{}
+	}
+}
+
+// pollHandshake returns INIT or RESP when one is due.
+func (p *Peer) pollHandshake(buf []byte) (n int, to netip.AddrPort) {
+	if a := p.attempt; a != nil && !p.now.Before(a.flood.Deadline()) {
+		a.flood.OnSent(p.now)
+		return copy(buf, a.init.Datagram()), a.to
+	}
+	q := p.next
+	if q == nil || q.credit < len(q.resp) || p.now.Before(q.flood.Deadline()) || p.now.After(q.until) {
+		return 0, netip.AddrPort{}
+	}
+	q.flood.OnSent(p.now)
+	q.credit -= len(q.resp)
+	return copy(buf, q.resp), q.from
+}
+
+// handshakeDeadline is when pollHandshake or the confirmation has work next.
+func (p *Peer) handshakeDeadline() time.Time {
+	var d time.Time
+	if p.attempt != nil {
+		d = earlier(d, p.attempt.flood.Deadline())
+	}
+	if q := p.next; q != nil && q.credit >= len(q.resp) {
+		if at := q.flood.Deadline(); !at.After(q.until) {
+			d = earlier(d, at)
+		}
+	}
+	if p.cur != nil && p.cur.confirm != nil {
+		d = earlier(d, p.cur.confirm.Deadline())
+	}
+	return d
+}
+
+// sessionOf returns the session of a receiver index and whether it still waits
+// for its first datagram.
+func (p *Peer) sessionOf(index uint32) (s *session, promote bool) {
+	if p.cur != nil && p.cur.keys.LocalIndex == index {
+		return p.cur, false
+	}
+	if p.next != nil && p.next.session.keys.LocalIndex == index {
+		return p.next.session, true
+	}
+	return nil, false
+}
+
+func (p *Peer) params() handshake.Params { return handshake.Params{AES: p.cfg.AES} }
+
+func (p *Peer) newIndex() uint32 { return uint32(p.token()) }
+
+// typeOf is the first byte of a datagram.
+func typeOf(b []byte) byte {
+	r := wire.NewReader(b)
+	return r.U8()
+}

@@ -1,0 +1,98 @@
+package peer
+
+import (
+	"time"
+
+	"github.com/totg/totg/reliability"
+	"github.com/totg/totg/tunnel/flow"
+)
+
+// Sizes, in bytes.
+const (
+	// baseDatagram is what every path carries: the largest UDP payload before
+	// probing (W-4, RFC 8899 BASE_PLPMTU).
+	baseDatagram = 1200
+	// DefaultMaxDatagram is the largest UDP payload tried: a packet of 1,500
+	// bytes with IPv4 and UDP headers.
+	DefaultMaxDatagram = 1472
+	headerLen          = 1 + 4 + 4 // type, receiver index, packet number (W-1)
+	tagLen             = 16
+	overheadIPv4       = 20 + 8
+	overheadIPv6       = 40 + 8
+	// minSymbol is the least room worth opening a new symbol for, in a
+	// datagram that already carries a receipt.
+	minSymbol = 256
+	// minDatagram is the least amplification credit worth a datagram: it must
+	// hold a receipt. minProbe is the least for a challenge alone.
+	minDatagram, minProbe = 320, 64
+	// minPiece is the least piece of a unit worth a segment of its own at a
+	// symbol's end.
+	minPiece = 32
+	// maxReason bounds the text of a CLOSE frame.
+	maxReason = 64
+)
+
+// Numbers.
+const (
+	maxEvents     = 64 // between two drains
+	maxResponses  = 4  // PATH_RESPONSE frames that wait
+	closeCopies   = 3  // CLOSE datagrams: one may arrive, none is answered
+	amplification = 3  // bytes sent per byte received, address not validated (H-8)
+	// maxPacketNumbers ends a session long before its nonces run out.
+	maxPacketNumbers = 1 << 40
+)
+
+// MaxInFlight bounds the symbols that a peer holds until their receipts.
+const MaxInFlight = reliability.MaxLiveBlocks * reliability.MaxBlockSymbols
+
+// MaxQueueBytes bounds the inner packets that wait for a path of the rate, in
+// bytes: queueTime of it for each class, or two of the largest units.
+func MaxQueueBytes(rate int64) int {
+	return flow.NumClasses * max(queueBytes(rate), 2*(flow.MaxUnit+4))
+}
+
+func queueBytes(rate int64) int { return int(float64(rate) / 8 * queueTime.Seconds()) }
+
+// queueTime is how much of the path's rate the ingress queue holds.
+const queueTime = 100 * time.Millisecond
+
+// Handshake (H-4).
+const (
+	// respFloodTime bounds the flood of RESP for one INIT.
+	respFloodTime = 2 * time.Second
+	// pendingTime is how long a responder waits for the first datagram.
+	pendingTime = 10 * time.Second
+	// crossedGrace is how long the side with the smaller key insists on its own
+	// INIT when both call at once; then it answers the peer's, which may be the
+	// only one that can get through.
+	crossedGrace = time.Second
+)
+
+// Liveness: a peer that restarted has no key for us and cannot say so.
+const (
+	// probeAfter is how long something may stay unanswered before PINGs flood.
+	probeAfter = time.Second
+	// probeInterval spaces them.
+	probeInterval = 20 * time.Millisecond
+	// deadAfterMin and deadAfterMax clamp the silence after which a new
+	// handshake starts.
+	deadAfterMin, deadAfterMax = 2500 * time.Millisecond, 20 * time.Second
+	// deadDoubt is the probability that all probes of that time were lost
+	// although the peer lives.
+	deadDoubt = 1e-6
+	// expireAfter ends a session that stayed silent in spite of handshakes.
+	expireAfter = 5 * time.Minute
+)
+
+// Path probing (W-4, H-8).
+const (
+	probeSpacing   = 20 * time.Millisecond
+	probeTriesMin  = 10
+	probeTriesMax  = 200
+	probeDoubt     = 1e-4 // all probes of a size lost although it fits
+	searchAgainMin = 5 * time.Second
+	searchAgainMax = 10 * time.Minute
+	// stallAfter is how long symbols may be in flight without one arriving,
+	// while receipts do, before the datagram size comes under suspicion.
+	stallAfter = 5 * time.Second
+)

@@ -1,0 +1,278 @@
+package peer
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/totg/totg/channel"
+	"github.com/totg/totg/handshake"
+	"github.com/totg/totg/internal/wire"
+	"github.com/totg/totg/reliability"
+	"github.com/totg/totg/tunnel/flow"
+)
+
+// session is everything that one set of keys protects.
+type session struct {
+	keys     *handshake.Session
+	replay   handshake.ReplayWindow
+	largest  uint64 // packet number that arrived
+	arrived  bool
+	created  time.Time
+	sender   *reliability.Sender
+	receiver *reliability.Receiver
+	mux      *channel.Mux
+	handles  [flow.NumClasses]channel.Handle
+	offset   [flow.NumClasses]int // of the unit at the head of the queue
+	outcome  reliability.Outcome
+	nextPath [maxResponses]uint64 // tokens to answer with PATH_RESPONSE
+	paths    int
+
+	lastRx    time.Time // newest datagram that opened
+	waiting   time.Time // oldest question since then, zero if none is open
+	delivered time.Time // newest symbol shown by a receipt
+	confirm   *handshake.Flood
+}
+
+// modes are the channel modes of the inner classes (C-7).
+func modes(c flow.Class) channel.Capabilities {
+	if c == flow.Stream {
+		return channel.ModeTCP
+	}
+	return channel.ModeUDP
+}
+
+// class is the traffic class in which an inner class travels.
+func class(c flow.Class) reliability.Class {
+	if c == flow.Stream {
+		return reliability.Bulk
+	}
+	return reliability.Deadline
+}
+
+// newSession builds the state of fresh keys and asks for the channels that
+// inner packets need.
+func (p *Peer) newSession(keys *handshake.Session) (*session, error) {
+	mux, err := channel.NewMux(p.now, channel.Config{
+		Local: p.local, Remote: p.cfg.Remote, Random: p.cfg.Random,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &session{
+		keys: keys, created: p.now, lastRx: p.now, delivered: p.now, mux: mux,
+		sender:   reliability.NewSender(p.now, reliability.SenderConfig{Rate: p.cfg.Rate}),
+		receiver: reliability.NewReceiver(p.now, reliability.ReceiverConfig{Rate: p.cfg.Rate}),
+	}
+	for c := range flow.Class(flow.NumClasses) {
+		if s.handles[c], err = mux.Open(p.now, modes(c)); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// ready reports whether units of the class may be sent.
+func (s *session) ready(c flow.Class) bool {
+	return s.mux.State(s.handles[c]) == channel.Established
+}
+
+// keepChannels opens a channel again that was refused or closed: without one,
+// the packets of its class would wait for ever.
+func (p *Peer) keepChannels(s *session) {
+	for {
+		e, ok := s.mux.PollEvent()
+		if !ok {
+			return
+		}
+		for c := range flow.Class(flow.NumClasses) {
+			if e.Handle != s.handles[c] || s.mux.State(e.Handle) != channel.Closed {
+				continue
+			}
+			s.offset[c] = 0 // the unit under way starts again
+			h, err := s.mux.Open(p.now, modes(c))
+			if err != nil {
+				panic("peer: " + err.Error()) // two channels are far below the limit
+			}
+			s.handles[c] = h
+		}
+	}
+}
+
+// handleData opens a datagram of a session and handles its frames.
+func (p *Peer) handleData(in Inbound, b []byte) DropReason {
+	r := wire.NewReader(b)
+	_, index, low := r.U8(), r.U32(), r.U32()
+	if r.Len() < tagLen+1 {
+		return DropMalformed
+	}
+	s, promote := p.sessionOf(index)
+	if s == nil {
+		return DropIndex
+	}
+	pn := handshake.ReconstructPN(s.largest, low)
+	if !s.replay.Check(pn) {
+		return DropReplay
+	}
+	plain, err := s.keys.Recv.Open(b[headerLen:headerLen], b[:headerLen], b[headerLen:], 0, pn)
+	if err != nil {
+		return DropAuth
+	}
+	s.replay.Mark(pn)
+	if promote {
+		p.promote(in.From)
+	}
+	newest := !s.arrived || pn > s.largest
+	if newest {
+		s.arrived, s.largest = true, pn
+	}
+	p.onAuthentic(s, in, len(b), newest)
+	p.handlePlain(s, in, plain, reliability.Arrival{PN: pn, Size: len(b) + p.path.overhead(), CE: in.CE})
+	return DropNone
+}
+
+// onAuthentic notes that the peer lives, and where.
+func (p *Peer) onAuthentic(s *session, in Inbound, n int, newest bool) {
+	if s.confirm != nil {
+		s.confirm = nil
+		p.emit(Event{Kind: SessionUp})
+		p.searchSize()
+	}
+	s.lastRx, s.waiting = p.now, time.Time{}
+	p.timers[timerDead] = time.Time{}
+	p.pingDue = false
+	p.stopAttempt() // the peer still has our keys
+	switch {
+	case in.From == p.path.addr:
+		p.path.received += n
+	case newest:
+		p.roam(in.From, n)
+	}
+}
+
+// handlePlain handles the opened part of a datagram: epoch and frames.
+func (p *Peer) handlePlain(s *session, in Inbound, plain []byte, a reliability.Arrival) {
+	a.Epoch = plain[0]
+	r := wire.NewReader(plain[1:])
+	for r.Len() > 0 {
+		err := p.handleFrame(s, in, &r, &a)
+		if err != nil {
+			p.closeSession(s, CloseError{Code: CloseProtocol, Reason: err.Error()})
+			return
+		}
+		if p.cur != s {
+			return // it ended the session
+		}
+	}
+	s.receiver.OnDatagram(p.now, a)
+}
+
+// Errors in an authenticated peer's frames: they end the session (W-3).
+var (
+	errFrame   = errors.New("malformed frame")
+	errUnknown = errors.New("unknown frame type")
+)
+
+// handleFrame handles one frame.
+func (p *Peer) handleFrame(s *session, in Inbound, r *wire.Reader, a *reliability.Arrival) error {
+	switch r.U8() {
+	case framePadding:
+		if !parsePadding(r) {
+			return errFrame
+		}
+	case framePing:
+		a.Eliciting, a.Urgent = true, true
+	case reliability.FrameSource:
+		a.Eliciting = true
+		return p.handleSource(s, r)
+	case reliability.FrameReceipt:
+		return p.handleReceipt(s, r)
+	case reliability.FrameEcho:
+		e, err := reliability.ParseEcho(r)
+		if err != nil {
+			return err
+		}
+		return s.receiver.HandleEcho(e)
+	case framePathChallenge:
+		token := r.U64()
+		if r.Err() != nil {
+			return errFrame
+		}
+		if s.paths < maxResponses {
+			s.nextPath[s.paths] = token
+			s.paths++
+		}
+	case framePathResponse:
+		token := r.U64()
+		if r.Err() != nil {
+			return errFrame
+		}
+		p.onPathResponse(token, in.From)
+	case frameClose:
+		e, ok := parseClose(r)
+		if !ok {
+			return errFrame
+		}
+		p.onRemoteClose(e)
+	default:
+		return errUnknown
+	}
+	return nil
+}
+
+func (p *Peer) handleSource(s *session, r *wire.Reader) error {
+	f, err := reliability.ParseSource(r)
+	if err != nil {
+		return err
+	}
+	fresh, err := s.receiver.HandleSource(&f)
+	if err != nil || !fresh {
+		return err
+	}
+	return s.mux.HandleSegments(p.now, f.Symbol)
+}
+
+func (p *Peer) handleReceipt(s *session, r *wire.Reader) error {
+	c, err := reliability.ParseReceipt(r)
+	if err != nil {
+		return err
+	}
+	s.outcome.Reset()
+	before := s.sender.InFlight()
+	if err := s.sender.HandleReceipt(p.now, &c, &s.outcome); err != nil {
+		return err
+	}
+	if s.sender.InFlight() < before {
+		s.delivered = p.now
+	}
+	for _, tag := range s.outcome.Acked {
+		s.mux.OnControlDelivered(p.now, uint32(tag))
+	}
+	s.receiver.SetRTT(s.sender.RTT())
+	p.checkStall(s)
+	return nil
+}
+
+// checkStall suspects the datagram size when receipts arrive but no symbol
+// does (W-4).
+func (p *Peer) checkStall(s *session) {
+	if s.sender.InFlight() == 0 {
+		s.delivered = p.now
+		return
+	}
+	if p.now.Sub(s.delivered) > stallAfter && !p.path.probe.active && p.path.size > baseDatagram {
+		s.delivered = p.now
+		p.startProbe(p.path.size, true)
+	}
+}
+
+// controlTag marks the symbols whose delivery the channels hear of; the low 32
+// bits are the sequence number of their segment.
+const controlTag = 1 << 32
+
+// appendHeader appends the clear part of a datagram (W-1).
+func appendHeader(dst []byte, index uint32, pn uint64) []byte {
+	dst = append(dst, wire.TypeData)
+	dst = binary.BigEndian.AppendUint32(dst, index)
+	return binary.BigEndian.AppendUint32(dst, uint32(pn))
+}

@@ -1,0 +1,89 @@
+package peer
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Counters are running totals over all sessions of a Peer.
+type Counters struct {
+	TxPackets, TxBytes     uint64 // inner, put into symbols
+	RxPackets, RxBytes     uint64 // inner, delivered
+	RxMalformed            uint64 // units from the peer that hold no packet
+	TxDatagrams, TxOuter   uint64 // outer datagrams and their IP bytes
+	RxDatagrams, RxOuter   uint64
+	Resent, Useless        uint64 // symbols sent again; symbols that came twice
+	Expired                uint64 // symbols given up at their deadline
+	QueueDropped           uint64 // inner packets that found the queue full
+	Sessions               uint64 // that came up
+	Closed                 uint64 // that this side ended by CLOSE
+	BlackHoles             uint64 // datagram sizes that stopped arriving
+	Late, Skipped, Refused uint64 // channel: late units, units given up, refused segments
+}
+
+// Status is a snapshot of a Peer.
+type Status struct {
+	Counters
+	State         string         // "idle", "connecting", "up" or "closed"
+	Endpoint      netip.AddrPort // where the peer is, or is called
+	LastHandshake time.Time      // zero: never
+	LastReceived  time.Time
+	Loss          float64 // share of our datagrams that do not arrive
+	ReturnLoss    float64 // share of the receipts that do not arrive here
+	RTT           time.Duration
+	QueueDelay    time.Duration // one-way, above the smallest seen
+	Rate          int64         // bit/s
+	Datagram      int           // UDP payload in use, bytes
+	QueueBytes    int           // waiting in the ingress queue
+	InFlight      int           // symbols without a receipt
+	Drops         [NumDropReasons]uint64
+}
+
+// Status returns a snapshot.
+func (p *Peer) Status() Status {
+	st := Status{
+		Counters: p.stats, State: p.state(), Endpoint: p.path.addr, Rate: p.cfg.Rate,
+		Datagram: p.path.size, QueueBytes: p.queue.Bytes(), Drops: p.drops,
+	}
+	st.QueueDropped = p.queue.Dropped()
+	if !st.Endpoint.IsValid() {
+		st.Endpoint = p.cfg.Endpoint
+	}
+	s := p.cur
+	if s == nil {
+		return st
+	}
+	st.addSession(s)
+	tx := s.sender.Stats()
+	st.Loss, st.RTT, st.QueueDelay, st.InFlight = tx.Loss, tx.RTT, tx.QueueDelay, tx.InFlight
+	st.ReturnLoss = s.receiver.ReturnLoss()
+	st.LastHandshake, st.LastReceived = s.created, s.lastRx
+	return st
+}
+
+func (p *Peer) state() string {
+	switch {
+	case p.down:
+		return "closed"
+	case p.cur != nil && p.cur.confirm == nil:
+		return "up"
+	case p.cur != nil || p.attempt != nil || p.next != nil:
+		return "connecting"
+	}
+	return "idle"
+}
+
+// retire adds the totals of a session that ends.
+func (p *Peer) retire(s *session) { p.stats.addSession(s) }
+
+func (c *Counters) addSession(s *session) {
+	tx := s.sender.Stats()
+	datagrams, bytes := s.receiver.Received()
+	c.TxDatagrams += tx.Datagrams
+	c.TxOuter += tx.Bytes
+	c.RxDatagrams += datagrams
+	c.RxOuter += bytes
+	c.Resent += tx.Resent
+	c.Expired += tx.Abandoned
+	c.Useless += s.receiver.Useless()
+}
