@@ -63,3 +63,41 @@ func TestControlRoom(t *testing.T) {
 		t.Errorf("the last: %d bytes", len(out))
 	}
 }
+
+// TestControlSkips sends past messages of channels that have closed.
+func TestControlSkips(t *testing.T) {
+	p := newPair(t, Limits{})
+	gone, _ := p.a.Open(p.now, ModeTCP)
+	kept, _ := p.a.Open(p.now, ModeUDP)
+	p.a.CloseChannel(p.now, gone, ReasonNone)
+	out, _, ok := p.a.AppendControl(nil, 1200)
+	if !ok || len(out) != SegmentHeaderLen+newLen || p.a.ControlPending() {
+		t.Fatalf("%x", out)
+	}
+	p.give(p.b, out)
+	p.settle()
+	if p.a.State(kept) != Established || p.a.State(gone) != Closed || p.a.local.slots != 1 {
+		t.Errorf("%v and %v", p.a.State(kept), p.a.State(gone))
+	}
+}
+
+// TestResumeViolation: what waits for room in the ready queue turns out to be
+// nonsense when ReadUnit gets to it.
+func TestResumeViolation(t *testing.T) {
+	p := newPair(t, Limits{})
+	at, to := p.open(ModeTCP)
+	for range maxReady {
+		p.giveFast(p.b, p.a.AppendSegment(nil, at, true, true, []byte{1}))
+	}
+	bad := header{id: p.a.lookup(at).id, seq: maxReady, flags: flagOpener}
+	p.give(p.b, append(appendHeader(nil, bad, 1), 1))
+	if p.b.State(to) != Established {
+		t.Fatal("closed before its turn")
+	}
+	if got := p.units(p.b); len(got) != maxReady || p.b.State(to) != Closed {
+		t.Errorf("%d units, %v", len(got), p.b.State(to))
+	}
+	if e := lastEvent(t, p.b); e.Reason != ReasonFraming || p.b.Stats().Buffered != 0 {
+		t.Errorf("%+v", e)
+	}
+}

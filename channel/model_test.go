@@ -66,8 +66,9 @@ func (f *flight) complete() (units []string) {
 // runModel interprets ops as a story of sending, losing, repeating and
 // reordering on one channel of each mode, and compares every delivery with the
 // model.
-func runModel(t testing.TB, ops []byte) {
-	p := newPair(t, Limits{})
+func runModel(tb testing.TB, ops []byte) {
+	tb.Helper()
+	p := newPair(tb, Limits{})
 	var flights []*flight
 	for _, caps := range []Capabilities{ModeTCP, ModeUDP, ModeTCP, ModeUDP} {
 		h, _ := p.open(caps)
@@ -76,7 +77,7 @@ func runModel(t testing.TB, ops []byte) {
 		})
 	}
 	compare := func() {
-		t.Helper()
+		tb.Helper()
 		got := p.units(p.b)
 		var want []string
 		for _, f := range flights {
@@ -85,7 +86,7 @@ func runModel(t testing.TB, ops []byte) {
 		slices.Sort(got)
 		slices.Sort(want)
 		if !slices.Equal(got, want) {
-			t.Fatalf("delivered %d units, the model %d", len(got), len(want))
+			tb.Fatalf("delivered %d units, the model %d", len(got), len(want))
 		}
 	}
 	var symbol []byte
@@ -125,28 +126,26 @@ func runModel(t testing.TB, ops []byte) {
 		}
 	}
 	compare()
-	checkModelEnd(t, p)
+	checkModelEnd(tb, p)
 }
 
-func checkModelEnd(t testing.TB, p *pair) {
-	t.Helper()
+func checkModelEnd(tb testing.TB, p *pair) {
+	tb.Helper()
 	if s := p.b.Stats(); s.Violations != 0 || s.NoRoom != 0 || s.Incomplete != 0 || s.UnknownChannel != 0 {
-		t.Fatalf("%+v", s)
+		tb.Fatalf("%+v", s)
 	}
 	for _, c := range slices.Clone(p.b.slots) {
 		p.b.CloseChannel(p.now, c.handle, ReasonNone)
-		checkMux(t, p.b)
+		checkMux(tb, p.b)
 	}
 	if s := p.b.Stats(); s.Buffered != 0 || s.Channels != 0 {
-		t.Fatalf("after closing everything: %+v", s)
+		tb.Fatalf("after closing everything: %+v", s)
 	}
 }
 
 func TestModel(t *testing.T) {
-	for seed := range byte(30) {
-		ops := make([]byte, 3000)
-		newSource(seed).Read(ops)
-		runModel(t, ops)
+	for seed := range byte(12) {
+		runModel(t, randomBytes(seed, 3000))
 	}
 }
 
@@ -155,10 +154,8 @@ func TestModel(t *testing.T) {
 // make, or one that it makes and the Mux does not, is a failure.
 func FuzzModel(f *testing.F) {
 	f.Add([]byte{0, 50, 10, 0x44, 0, 0, 0x40, 90, 90, 0x44, 0, 3, 0x43, 0, 1, 0x4c, 0, 2, 4, 0, 0})
-	seed := make([]byte, 300)
-	newSource(1).Read(seed)
-	f.Add(seed)
-	f.Fuzz(func(t *testing.T, ops []byte) { runModel(t, ops[:min(len(ops), 3000)]) })
+	f.Add(randomBytes(1, 300))
+	f.Fuzz(func(t *testing.T, ops []byte) { runModel(t, ops[:min(len(ops), 600)]) })
 }
 
 // FuzzHostile: an authenticated peer sends well-formed segments that make no
@@ -167,22 +164,19 @@ func FuzzModel(f *testing.F) {
 // the end everything must come back.
 func FuzzHostile(f *testing.F) {
 	f.Add([]byte{0, 0, 1, 9, 1, 0, 3, 9, 6, 1, 0, 0, 7, 0, 0, 0})
-	seed := make([]byte, 400)
-	newSource(2).Read(seed)
-	f.Add(seed)
-	f.Fuzz(func(t *testing.T, ops []byte) { runHostile(t, ops[:min(len(ops), 4000)]) })
+	f.Add(randomBytes(2, 400))
+	f.Fuzz(func(t *testing.T, ops []byte) { runHostile(t, ops[:min(len(ops), 400)]) })
 }
 
 func TestHostile(t *testing.T) {
-	for seed := range byte(30) {
-		ops := make([]byte, 4000)
-		newSource(seed).Read(ops)
-		runHostile(t, ops)
+	for seed := range byte(10) {
+		runHostile(t, randomBytes(seed, 4000))
 	}
 }
 
-func runHostile(t testing.TB, ops []byte) {
-	p := newPair(t, Limits{BufferBytes: minBufferBytes, Channels: 4, Opening: 2})
+func runHostile(tb testing.TB, ops []byte) {
+	tb.Helper()
+	p := newPair(tb, Limits{BufferBytes: minBufferBytes, Channels: 4, Opening: 2})
 	var ids []ID
 	for _, caps := range []Capabilities{ModeTCP, ModeUDP} {
 		h, _ := p.open(caps)
@@ -216,9 +210,9 @@ func runHostile(t testing.TB, ops []byte) {
 			p.now = p.now.Add(time.Duration(z*z) * time.Millisecond)
 			p.b.HandleTimeout(p.now)
 			p.a.HandleTimeout(p.now)
-			checkMux(t, p.b)
+			checkMux(tb, p.b)
 			if d := p.b.Deadline(); !d.IsZero() && !d.After(p.now) {
-				t.Fatalf("the deadline %v is not after now", d)
+				tb.Fatalf("the deadline %v is not after now", d)
 			}
 		}
 	}
@@ -230,9 +224,9 @@ func runHostile(t testing.TB, ops []byte) {
 	}
 	p.units(p.b)
 	p.settle()
-	checkMux(t, p.b)
+	checkMux(tb, p.b)
 	if s := p.b.Stats(); s.Buffered != 0 || s.Channels != 0 || p.b.remote.slots != 0 {
-		t.Fatalf("after closing everything: %+v", s)
+		tb.Fatalf("after closing everything: %+v", s)
 	}
 }
 

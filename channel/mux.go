@@ -258,7 +258,7 @@ func (m *Mux) stall(c *channel) {
 }
 
 // resume lets channels deliver that waited for room in the ready queue, in
-// turn.
+// turn. Afterwards none waits, or the queue is full again.
 func (m *Mux) resume() {
 	for n := m.stalled.len(); n > 0 && !m.in.full(); n-- {
 		c := m.stalled.pop()

@@ -196,6 +196,38 @@ func TestMemoryComesBack(t *testing.T) {
 	}
 }
 
+// TestTrim keeps the free memory that was in use since the last trim.
+func TestTrim(t *testing.T) {
+	pool := pool{limit: minBufferBytes}
+	cycle := func(n int) {
+		var held []*buffer
+		var rings [][]*buffer
+		for range n {
+			held, rings = append(held, pool.get(100)), append(rings, pool.getRing(100))
+		}
+		for i := range held {
+			pool.put(held[i])
+			pool.putRing(rings[i])
+		}
+	}
+	cycle(10)
+	for _, n := range []int{3, 5, 2, 0} {
+		pool.trim()
+		cycle(n)
+	}
+	pool.trim()
+	if pool.used != 0 || pool.idle != 0 {
+		t.Errorf("%d used, %d idle", pool.used, pool.idle)
+	}
+	cycle(10)
+	pool.trim()
+	cycle(4)
+	pool.trim()
+	if b, r := len(pool.buffers[classSmall].items), len(pool.rings[1].items); b != 4 || r != 4 {
+		t.Errorf("%d buffers and %d rings are left of 4 that were used", b, r)
+	}
+}
+
 // TestMemoryPressure: free memory of one kind gives way to another kind.
 func TestMemoryPressure(t *testing.T) {
 	pool := pool{limit: minBufferBytes}

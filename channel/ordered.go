@@ -19,10 +19,9 @@ func (o *ordered) receive(in *intake, h header, body []byte) Reason {
 		return ReasonNone
 	case ahead > 0 || in.full():
 		return o.keep(in, h.flags, uint32(ahead), body)
-	case o.held > 0 && o.at(o.next) != nil:
-		in.stats.Duplicates++ // waits for ReadUnit to make room
-		return ReasonNone
 	}
+	// The ring cannot hold this segment: drain takes what is next at once,
+	// unless the ready queue is full, and ReadUnit makes up for that.
 	if why := o.join(in, h.flags, body); why != ReasonNone {
 		return why
 	}

@@ -20,7 +20,7 @@ func randomUnits(rng *rand.Rand, n, limit int) (units []string) {
 // TestOrderedAnyOrder delivers segments shuffled, some of them twice: the units
 // come out once each and in order.
 func TestOrderedAnyOrder(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		p := newPair(t, Limits{})
 		h, _ := p.open(ModeTCP)
@@ -183,6 +183,7 @@ func TestViolations(t *testing.T) {
 		{"ordered: no memory for the ring", ModeTCP, []seg{{maxAhead - 1, whole, 9}}, ReasonOverflow},
 		{"ordered: no memory for segments", ModeTCP, []seg{{3, whole, MaxSegment}, {2, whole, MaxSegment}, {1, whole, MaxSegment}, {4, whole, MaxSegment}}, ReasonOverflow},
 		{"ordered: no memory for units", ModeTCP, []seg{{0, whole, MaxSegment}, {1, whole, MaxSegment}, {2, whole, MaxSegment}, {3, whole, MaxSegment}}, ReasonOverflow},
+		{"ordered: no memory to go on", ModeTCP, []seg{{4, whole, MaxSegment}, {3, whole, MaxSegment}, {2, whole, MaxSegment}, {0, first, 9000}, {1, middle, 9000}}, ReasonOverflow},
 		{"unordered: begins in the middle", ModeUDP, []seg{{0, middle, 9}}, ReasonFraming},
 		{"unordered: begins with the end", ModeUDP, []seg{{0, last, 9}}, ReasonFraming},
 		{"unordered: unit inside a unit", ModeUDP, []seg{{0, first, 9}, {1, first, 9}}, ReasonFraming},
@@ -210,7 +211,7 @@ func TestViolations(t *testing.T) {
 				t.Fatalf("event %+v", e)
 			}
 			p.give(p.a, p.only(p.b))
-			if e := lastEvent(t, p.a); e.Kind != EventClosed || e.Reason != tt.want || !e.ByPeer {
+			if e := lastEvent(t, p.a); e.Kind != EventClosed || e.Reason != tt.want || !e.ByPeer || p.a.ControlPending() {
 				t.Errorf("at the other end %+v", e)
 			}
 			p.units(p.b)
@@ -223,6 +224,24 @@ func TestViolations(t *testing.T) {
 				t.Errorf("straggler: %+v", s)
 			}
 		})
+	}
+}
+
+// TestFarthestAhead sends the farthest segment that is allowed, and one more.
+func TestFarthestAhead(t *testing.T) {
+	p := newPair(t, Limits{})
+	at, to := p.open(ModeTCP)
+	send := func(seq uint32) {
+		h := header{id: p.a.lookup(at).id, seq: seq, flags: flagsKnown}
+		p.give(p.b, append(appendHeader(nil, h, 1), 1))
+	}
+	send(maxAhead - 1)
+	if s := p.b.Stats(); p.b.State(to) != Established || s.Buffered != maxAhead*ringEntry+smallBytes+bufferOverhead {
+		t.Fatalf("%v, %+v", p.b.State(to), s)
+	}
+	send(maxAhead)
+	if e := lastEvent(t, p.b); e.Reason != ReasonOverflow || p.b.Stats().Buffered != 0 {
+		t.Errorf("%+v", e)
 	}
 }
 

@@ -19,6 +19,12 @@ type source struct{ *rand.ChaCha8 }
 
 func newSource(n byte) source { return source{rand.NewChaCha8([32]byte{n})} }
 
+func randomBytes(seed byte, n int) []byte {
+	b := make([]byte, n)
+	_, _ = newSource(seed).Read(b) // never fails
+	return b
+}
+
 // pair is two muxes that talk to each other; now is the virtual clock.
 type pair struct {
 	t    testing.TB
@@ -27,19 +33,19 @@ type pair struct {
 	buf  []byte
 }
 
-func newPair(t testing.TB, limits Limits) *pair {
-	t.Helper()
-	return &pair{t: t, now: epoch(), a: newMux(t, 1, limits), b: newMux(t, 2, limits), buf: make([]byte, MaxUnit)}
+func newPair(tb testing.TB, limits Limits) *pair {
+	tb.Helper()
+	return &pair{t: tb, now: epoch(), a: newMux(tb, 1, limits), b: newMux(tb, 2, limits), buf: make([]byte, MaxUnit)}
 }
 
 // newMux makes end 1 or end 2 of a pair.
-func newMux(t testing.TB, end byte, limits Limits) *Mux {
-	t.Helper()
+func newMux(tb testing.TB, end byte, limits Limits) *Mux {
+	tb.Helper()
 	m, err := NewMux(epoch(), Config{
 		Local: [32]byte{end}, Remote: [32]byte{3 - end}, Random: newSource(end), Limits: limits,
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return m
 }
@@ -128,13 +134,13 @@ func (p *pair) cut(m *Mux, h Handle, unit []byte, size int) (segments [][]byte) 
 }
 
 // lastEvent polls all events and returns the last.
-func lastEvent(t testing.TB, m *Mux) (e Event) {
-	t.Helper()
+func lastEvent(tb testing.TB, m *Mux) (e Event) {
+	tb.Helper()
 	for n := 0; ; n++ {
 		next, ok := m.PollEvent()
 		if !ok {
 			if n == 0 {
-				t.Fatal("no event")
+				tb.Fatal("no event")
 			}
 			return e
 		}
@@ -151,9 +157,9 @@ func unit(seed, n int) []byte {
 
 // checkMux checks what must hold between any two calls: memory adds up and is
 // bounded, queues are bounded, counts agree with what they count.
-func checkMux(t testing.TB, m *Mux) {
-	t.Helper()
-	used, pieces, handshaking := 0, 0, 0
+func checkMux(tb testing.TB, m *Mux) {
+	tb.Helper()
+	used, handshaking := 0, 0
 	count := func(b *buffer) {
 		if b != nil {
 			used += cap(b.b) + bufferOverhead
@@ -171,11 +177,11 @@ func checkMux(t testing.TB, m *Mux) {
 		if c.ordered != nil {
 			count(c.ordered.unit)
 			used += len(c.ordered.ring) * ringEntry
-			pieces += countRing(c.ordered.ring, c.ordered.held, t, count)
+			countRing(tb, c.ordered.ring, c.ordered.held, count)
 		}
 		if c.unordered != nil {
 			used += len(c.unordered.ring) * ringEntry
-			countRing(c.unordered.ring, c.unordered.held, t, count)
+			countRing(tb, c.unordered.ring, c.unordered.held, count)
 		}
 	}
 	for i := range m.in.ready.len() {
@@ -191,24 +197,24 @@ func checkMux(t testing.TB, m *Mux) {
 	pool := &m.in.pool
 	switch {
 	case used != pool.used || idle != pool.idle:
-		t.Fatalf("memory: %d used and %d idle, the pool says %d and %d", used, idle, pool.used, pool.idle)
+		tb.Fatalf("memory: %d used and %d idle, the pool says %d and %d", used, idle, pool.used, pool.idle)
 	case used+idle > pool.limit:
-		t.Fatalf("memory: %d used and %d idle exceed %d", used, idle, pool.limit)
+		tb.Fatalf("memory: %d used and %d idle exceed %d", used, idle, pool.limit)
 	case handshaking != m.handshaking:
-		t.Fatalf("%d handshakes, counted %d", handshaking, m.handshaking)
+		tb.Fatalf("%d handshakes, counted %d", handshaking, m.handshaking)
 	case slots[false] != m.local.slots || slots[true] != m.remote.slots:
-		t.Fatalf("slots %v, counted %d and %d", slots, m.local.slots, m.remote.slots)
+		tb.Fatalf("slots %v, counted %d and %d", slots, m.local.slots, m.remote.slots)
 	case m.in.ready.len() > maxReady, m.events.len() > maxEvents:
-		t.Fatalf("%d units and %d events wait", m.in.ready.len(), m.events.len())
+		tb.Fatalf("%d units and %d events wait", m.in.ready.len(), m.events.len())
 	case m.control.len() > maxReplies+3*len(m.slots):
-		t.Fatalf("%d messages wait", m.control.len())
+		tb.Fatalf("%d messages wait", m.control.len())
 	case (m.handshakeAt == 0) != (handshaking == 0):
-		t.Fatalf("%d handshakes and a deadline of %v", handshaking, m.handshakeAt)
+		tb.Fatalf("%d handshakes and a deadline of %v", handshaking, m.handshakeAt)
 	}
 }
 
-func countRing(ring []*buffer, held int, t testing.TB, count func(*buffer)) int {
-	t.Helper()
+func countRing(tb testing.TB, ring []*buffer, held int, count func(*buffer)) {
+	tb.Helper()
 	n := 0
 	for _, b := range ring {
 		if b != nil {
@@ -217,9 +223,8 @@ func countRing(ring []*buffer, held int, t testing.TB, count func(*buffer)) int 
 		}
 	}
 	if n != held {
-		t.Fatalf("%d segments in a ring, counted %d", n, held)
+		tb.Fatalf("%d segments in a ring, counted %d", n, held)
 	}
-	return n
 }
 
 // vectors reads lines "field field … : field …" of a file in testdata.

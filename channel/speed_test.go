@@ -17,8 +17,9 @@ type traffic struct {
 	symbols [2][]byte
 }
 
-func newTraffic(t testing.TB, caps Capabilities, size int, swap bool) *traffic {
-	p := newPair(t, Limits{})
+func newTraffic(tb testing.TB, caps Capabilities, size int, swap bool) *traffic {
+	tb.Helper()
+	p := newPair(tb, Limits{})
 	h, _ := p.open(caps)
 	return &traffic{p: p, h: h, size: size, segment: 1200, swap: swap, unit: make([]byte, size)}
 }

@@ -183,6 +183,26 @@ func TestUnorderedNoRoom(t *testing.T) {
 	}
 }
 
+// TestUnorderedFullQueue completes a unit while the ready queue is full: it is
+// dropped, and so is every piece of it.
+func TestUnorderedFullQueue(t *testing.T) {
+	p := newPair(t, Limits{})
+	h, to := p.open(ModeUDP)
+	for range maxReady {
+		p.giveFast(p.b, p.a.AppendSegment(nil, h, true, true, []byte{1}))
+	}
+	for _, b := range p.cut(p.a, h, unit(1, 30), 10) {
+		p.give(p.b, b)
+	}
+	p.give(p.b, p.a.AppendSegment(nil, h, true, true, []byte{1}))
+	if s := p.b.Stats(); s.NoRoom != 4 || p.b.lookup(to).unordered.held != 0 || p.b.in.oldest != nil {
+		t.Errorf("%+v", s)
+	}
+	if got := p.units(p.b); len(got) != maxReady {
+		t.Errorf("%d units", len(got))
+	}
+}
+
 // TestUnorderedTiny: filling the holes of the largest unit one byte at a time
 // visits no more than the neighbours (adversary: many tiny segments).
 func TestUnorderedTiny(t *testing.T) {

@@ -282,7 +282,7 @@ func TestTimestamp(t *testing.T) {
 // TestSizes: a RESP is never larger than its INIT, whatever it carries (H-5),
 // and the smallest INIT has room for C and D of the ladder (H-3).
 func TestSizes(t *testing.T) {
-	for _, la := range []int{0, 1, 100, 180, 181, 182, 400, MaxLadder} {
+	for _, la := range []int{0, 1, 100, 163, 164, 165, 180, 181, 182, 400, MaxLadder} {
 		for _, lb := range []int{0, 1, ladderCD, 236, 237, 250, 400, MaxLadder} {
 			p := newPair(t)
 			p.init.Ladder, p.resp.Ladder = make([]byte, la), bytes.Repeat([]byte{1}, lb)

@@ -61,6 +61,32 @@ func TestReplayShuffled(t *testing.T) {
 	}
 }
 
+// TestReplayWraps goes many times round the ring in shuffled order: no bit of
+// an old number stands for a new one, not even of one marked when it is too
+// old to tell (W-2).
+func TestReplayWraps(t *testing.T) {
+	const ring = replayWords * replayWordBits
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, chunk := range []int{1, 2, 63, 64, 65, 130, 5000, ReplayWindowSize} {
+		var w ReplayWindow
+		for base := uint64(0); base < 4*ring; base += uint64(chunk) {
+			for _, i := range rng.Perm(chunk) {
+				pn := base + uint64(i)
+				if pn >= ring {
+					w.Mark(pn - ring) // the same bit
+				}
+				if !w.Check(pn) {
+					t.Fatalf("chunks of %d: %d is not fresh", chunk, pn)
+				}
+				w.Mark(pn)
+				if w.Check(pn) {
+					t.Fatalf("chunks of %d: %d is fresh after Mark", chunk, pn)
+				}
+			}
+		}
+	}
+}
+
 func TestReplayAllocates(t *testing.T) {
 	var w ReplayWindow
 	var pn uint64

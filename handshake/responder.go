@@ -35,10 +35,9 @@ type Init struct {
 	Params    Params
 	Ladder    []byte
 
-	hs       *noise.HandshakeState
-	random   *bytes.Reader // what hs reads its ephemeral key from
-	size     int           // of the INIT
-	finished bool
+	hs     *noise.HandshakeState // nil once it has answered
+	random *bytes.Reader         // what hs reads its ephemeral key from
+	size   int                   // of the INIT
 }
 
 // OpenInit checks an INIT and opens it. A datagram without the right MAC costs
@@ -89,7 +88,7 @@ type RespondConfig struct {
 // Init makes one session.
 func (in *Init) Respond(cfg RespondConfig) ([]byte, *Session, error) {
 	switch {
-	case in.finished || in.hs == nil:
+	case in.hs == nil:
 		return nil, nil, ErrFinished
 	case cfg.Random == nil:
 		return nil, nil, ErrNoRandom
@@ -108,15 +107,16 @@ func (in *Init) Respond(cfg RespondConfig) ([]byte, *Session, error) {
 	}
 	defer clear(seed[:])
 	in.random.Reset(seed[:])
-	in.finished = true // from here on the Noise state moves
-	if err := in.hs.SetPresharedKey(cfg.PSK[:]); err != nil {
+	hs := in.hs
+	in.hs = nil // from here on the Noise state moves
+	if err := hs.SetPresharedKey(cfg.PSK[:]); err != nil {
 		return nil, nil, fmt.Errorf("handshake: preshared key: %w", err)
 	}
 	b := make([]byte, 0, size)
 	b = append(b, wire.TypeResp)
 	b = binary.BigEndian.AppendUint32(b, cfg.Index)
 	b = binary.BigEndian.AppendUint32(b, in.Index)
-	b, recv, send, err := in.hs.WriteMessage(b, body)
+	b, recv, send, err := hs.WriteMessage(b, body)
 	if err != nil {
 		return nil, nil, fmt.Errorf("handshake: write message 2: %w", err)
 	}
@@ -124,10 +124,9 @@ func (in *Init) Respond(cfg RespondConfig) ([]byte, *Session, error) {
 		LocalIndex: cfg.Index, RemoteIndex: in.Index,
 		Remote: in.Params, RemoteLadder: in.Ladder, AES: cfg.Params.AES && in.Params.AES,
 	}
-	if err := s.setKeys(in.hs, send, recv); err != nil {
+	if err := s.setKeys(hs, send, recv); err != nil {
 		return nil, nil, err
 	}
-	in.hs = nil
 	key := newMACKey(in.Remote)
 	return key.append(b), s, nil
 }

@@ -22,6 +22,7 @@ type txSymbol struct {
 	tag   uint64
 	born  time.Duration
 	state symbolState
+	tries uint8 // transmissions whose fate is open, at most 255
 }
 
 type txBlock struct {
@@ -105,21 +106,22 @@ func (s *blockStore) commit(at time.Duration, n newSymbol) Transmission {
 	return Transmission{block: id, index: uint8(len(b.symbols) - 1), valid: true}
 }
 
-// onSent notes the newest transmission and reports whether it was a repetition.
-func (s *blockStore) onSent(t Transmission, pn uint64) (again bool) {
+// onSent notes the newest transmission and returns what was known before.
+func (s *blockStore) onSent(t Transmission, pn uint64) (was symbolState) {
 	y := s.symbol(t)
-	switch y.state {
-	case fresh:
+	was = y.state
+	switch was {
 	case lost:
 		b := s.block(t.block)
 		b.lost--
 		s.lost[b.class]--
-		again = true
-	case flying, done:
-		panic("reliability: sent a symbol that is not due")
+	case done:
+		panic("reliability: sent a symbol that nobody needs")
+	case fresh, flying:
 	}
 	y.state, y.pn = flying, pn
-	return again
+	y.tries = uint8(min(int(y.tries)+1, 255))
+	return was
 }
 
 // flying reports whether pn is the newest transmission of a symbol whose fate
@@ -134,7 +136,7 @@ func (s *blockStore) flying(t Transmission, pn uint64) bool {
 
 func (s *blockStore) markLost(t Transmission) {
 	b := s.block(t.block)
-	b.symbols[t.index].state = lost
+	b.symbols[t.index].state, b.symbols[t.index].tries = lost, 0
 	b.lost++
 	s.lost[b.class]++
 	s.lostFrom[b.class] = min(s.lostFrom[b.class], t.block)

@@ -82,7 +82,7 @@ func (s *Sender) sample(at time.Duration, c *Receipt, largest uint64) {
 	}
 	s.largest = max(s.largest, largest)
 	s.loss.add(at, largest, c.Datagrams)
-	s.guard.add(at, s.rtt.value(), c.Useless, c.Datagrams)
+	s.guard.add(at, s.rtt.value(), c.Useless, c.Datagrams, uint32(s.copies))
 }
 
 // finishBlocks marks everything below base done.

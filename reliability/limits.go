@@ -55,6 +55,10 @@ const (
 	DefaultDeadline = 250 * time.Millisecond
 )
 
+// spareNeed is θ with spare capacity: the probability that a copy is needed
+// below which none is sent.
+const spareNeed = 1e-4
+
 // Pacing (G-5).
 const (
 	// pacerBurst is the credit that an idle sender keeps.

@@ -52,7 +52,9 @@ type lossMeter struct {
 
 // lossWindow is the least number of datagrams of one window, lossPeriod its
 // least length: together they keep sampling noise under two points.
+// The first look comes early: a rough figure is better than none.
 const (
+	lossFirst  = 20
 	lossWindow = 100
 	lossPeriod = 200 * time.Millisecond
 )
@@ -62,7 +64,8 @@ func (m *lossMeter) add(at time.Duration, pn uint64, datagrams uint32) {
 		m.marked, m.pn, m.datagrams, m.at = true, pn, datagrams, at
 		return
 	}
-	if pn < m.pn+lossWindow || at-m.at < lossPeriod {
+	first := m.windowSize == 0 && pn >= m.pn+lossFirst
+	if !first && (pn < m.pn+lossWindow || at-m.at < lossPeriod) {
 		return
 	}
 	n := pn - m.pn
@@ -83,6 +86,7 @@ func (m *lossMeter) add(at time.Duration, pn uint64, datagrams uint32) {
 type reorderGuard struct {
 	steps              int
 	useless, datagrams uint32 // the receiver's totals at the last look
+	copies             uint32 // … and ours: most of them are useless, as they should be
 	looked             time.Duration
 	calm               int // looks in a row without waste
 }
@@ -92,12 +96,13 @@ type reorderGuard struct {
 const guardWindow, guardWaste = 200, 2
 
 // add takes the receiver's totals; it looks at most once per round trip.
-func (g *reorderGuard) add(at, rtt time.Duration, useless, datagrams uint32) {
+func (g *reorderGuard) add(at, rtt time.Duration, useless, datagrams, copies uint32) {
 	wasted, got := useless-g.useless, datagrams-g.datagrams
+	wasted -= min(wasted, copies-g.copies)
 	if at-g.looked < rtt || (got < guardWindow && wasted < guardWaste) {
 		return
 	}
-	g.useless, g.datagrams, g.looked = useless, datagrams, at
+	g.useless, g.datagrams, g.copies, g.looked = useless, datagrams, copies, at
 	if wasted >= guardWaste && wasted > got/200 {
 		g.steps, g.calm = min(g.steps+1, 16), 0
 	} else if g.calm++; g.calm >= 16 { // RFC 8985 keeps it for 16 recoveries

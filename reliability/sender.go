@@ -1,6 +1,9 @@
 package reliability
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // SenderConfig configures a Sender.
 type SenderConfig struct {
@@ -40,6 +43,8 @@ type Sender struct {
 	sent       uint64 // datagrams
 	sentBytes  uint64
 	resent     uint64
+	copies     uint64
+	copyScan   uint64 // packet number from which NextCopy goes on
 	abandoned  uint64
 	lastDelay  time.Duration // newest one-way delay, receiver's clock minus ours
 	leastDelay time.Duration
@@ -107,6 +112,29 @@ func (s *Sender) NextResend(now time.Time, class Class) Transmission {
 	return s.store.nextLost(class)
 }
 
+// NextCopy returns a symbol in flight that a copy would serve: the need rule
+// with nothing else to send. A copy is needed if all transmissions under
+// way are lost, which has probability p̂ to the power of their number; copies go
+// out in turn until that is below spareNeed. The caller asks only when it has
+// nothing else, so that copies take spare capacity alone.
+func (s *Sender) NextCopy() Transmission {
+	p := s.loss.loss
+	if p <= 0 {
+		return Transmission{}
+	}
+	s.copyScan = max(s.copyScan, s.log.head)
+	for ; s.copyScan < s.log.next; s.copyScan++ {
+		if !s.flying(s.copyScan) {
+			continue
+		}
+		t := s.log.at(s.copyScan).Transmission
+		if math.Pow(p, float64(s.store.symbol(t).tries)) >= spareNeed {
+			return t
+		}
+	}
+	return Transmission{}
+}
+
 // CanOpen reports whether the window has room for a new symbol of the class.
 func (s *Sender) CanOpen(class Class) bool { return s.store.canOpen(class) }
 
@@ -144,8 +172,14 @@ func (s *Sender) OnSent(now time.Time, size int, t Transmission) {
 	s.pacer.onSent(at, size)
 	s.sent++
 	s.sentBytes += uint64(size)
-	if t.valid && s.store.onSent(t, s.log.next) {
-		s.resent++
+	if t.valid {
+		switch s.store.onSent(t, s.log.next) {
+		case lost:
+			s.resent++
+		case flying:
+			s.copies++
+		case fresh, done:
+		}
 	}
 	if s.log.full() { // the oldest record goes; its symbol is resent
 		s.markLost(s.log.head)
@@ -225,7 +259,8 @@ func (s *Sender) trimLog() {
 // SenderStats are running totals and estimates of a Sender.
 type SenderStats struct {
 	Datagrams, Bytes uint64        // sent, in IP bytes
-	Resent           uint64        // symbols sent again
+	Resent           uint64        // lost symbols sent again
+	Copies           uint64        // symbols sent again before their fate was known
 	Abandoned        uint64        // symbols given up at their deadline
 	Receipts         uint64        // receipts that arrived
 	Loss             float64       // p̂, 0 to 1
@@ -238,7 +273,7 @@ type SenderStats struct {
 // Stats returns a snapshot.
 func (s *Sender) Stats() SenderStats {
 	st := SenderStats{
-		Datagrams: s.sent, Bytes: s.sentBytes, Resent: s.resent, Abandoned: s.abandoned,
+		Datagrams: s.sent, Bytes: s.sentBytes, Resent: s.resent, Copies: s.copies, Abandoned: s.abandoned,
 		Receipts: uint64(s.receipts), Loss: s.loss.loss, LeastRTT: s.rtt.least,
 		QueueDelay: s.lastDelay - s.leastDelay, InFlight: s.store.unreceipted, Window: s.store.span,
 	}
@@ -253,3 +288,7 @@ func (s *Sender) RTT() time.Duration { return s.rtt.value() }
 
 // InFlight is the number of symbols that no receipt has shown yet.
 func (s *Sender) InFlight() int { return s.store.unreceipted }
+
+// OldestBlock is the id of the oldest block that is not finished; it grows as
+// receipts arrive.
+func (s *Sender) OldestBlock() uint64 { return s.store.oldest }

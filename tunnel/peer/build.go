@@ -104,6 +104,9 @@ func (b *builder) appendSymbol() {
 	if !t.Some() {
 		t = b.newSymbol(room - echo)
 	}
+	if !t.Some() {
+		t = sender.NextCopy()
+	}
 	if !t.Some() || sender.SymbolLen(t) > room {
 		return
 	}

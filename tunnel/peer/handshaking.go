@@ -40,9 +40,9 @@ func (p *Peer) startAttempt() {
 }
 
 // target is where to call the peer: where it was last and where it should be,
-// in turn.
+// in turn. An address that was never validated gets no flood of INITs (H-8).
 func (p *Peer) target(number int) netip.AddrPort {
-	last, configured := p.path.addr, p.cfg.Endpoint
+	last, configured := p.path.proven, p.cfg.Endpoint
 	if !last.IsValid() || (configured.IsValid() && number%2 == 1) {
 		return configured
 	}
@@ -150,7 +150,8 @@ func (p *Peer) handleResp(in Inbound, b []byte) DropReason {
 	p.dropPending()
 	p.dropSession(nil)
 	p.cur = s
-	p.path.addr, p.path.validated = in.From, true // it answered what we sent there
+	p.path.addr = in.From
+	p.path.validate() // it answered what we sent there
 	p.path.size = baseDatagram
 	// The peer may send only after it heard from us: say something at once,
 	// and again until it answers (H-3).
@@ -166,10 +167,11 @@ func (p *Peer) promote(from netip.AddrPort) {
 	p.timers[timerPending] = time.Time{}
 	p.dropSession(nil)
 	p.cur = q.session
-	p.path.addr = from
-	p.path.validated = from == q.from // it read the RESP that we sent there
+	p.path.moveTo(from, 0)
+	if from == q.from { // it read the RESP that we sent there
+		p.path.validate()
+	}
 	p.path.size = baseDatagram
-	p.path.received, p.path.sent = 0, 0
 	p.emit(Event{Kind: SessionUp})
 	p.searchSize()
 }

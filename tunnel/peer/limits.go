@@ -92,7 +92,7 @@ const (
 	probeDoubt     = 1e-4 // all probes of a size lost although it fits
 	searchAgainMin = 5 * time.Second
 	searchAgainMax = 10 * time.Minute
-	// stallAfter is how long symbols may be in flight without one arriving,
-	// while receipts do, before the datagram size comes under suspicion.
+	// stallAfter is how long the oldest block may stay unfinished, while receipts
+	// arrive, before the datagram size comes under suspicion.
 	stallAfter = 5 * time.Second
 )

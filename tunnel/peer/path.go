@@ -11,9 +11,10 @@ import (
 type path struct {
 	addr      netip.AddrPort
 	validated bool
-	received  int // bytes from an address that is not validated
-	sent      int // bytes to it
-	max       int // largest UDP payload ever tried
+	proven    netip.AddrPort // the newest address that was validated
+	received  int            // bytes from an address that is not validated
+	sent      int            // bytes to it
+	max       int            // largest UDP payload ever tried
 
 	size  int // UDP payload in use, proven or baseDatagram
 	probe probe
@@ -56,6 +57,9 @@ func (p *path) credit(n int) int {
 	}
 	return min(n, max(0, amplification*p.received-p.sent))
 }
+
+// validate notes that the peer reads what is sent to its address.
+func (p *path) validate() { p.validated, p.proven = true, p.addr }
 
 // moveTo makes addr the peer's address. Nothing is known of it but that an
 // authenticated datagram of n bytes came from there.
@@ -158,7 +162,7 @@ func (p *Peer) onPathResponse(token uint64, from netip.AddrPort) {
 	if from != p.path.addr || q.tries == 0 || token != q.token {
 		return
 	}
-	p.path.validated = true
+	p.path.validate()
 	if !q.active {
 		return
 	}

@@ -28,10 +28,11 @@ type session struct {
 	nextPath [maxResponses]uint64 // tokens to answer with PATH_RESPONSE
 	paths    int
 
-	lastRx    time.Time // newest datagram that opened
-	waiting   time.Time // oldest question since then, zero if none is open
-	delivered time.Time // newest symbol shown by a receipt
-	confirm   *handshake.Flood
+	lastRx  time.Time // newest datagram that opened
+	waiting time.Time // oldest question since then, zero if none is open
+	oldest  uint64    // block that the sender waited for longest
+	since   time.Time // … and since when
+	confirm *handshake.Flood
 }
 
 // modes are the channel modes of the inner classes (C-7).
@@ -60,7 +61,7 @@ func (p *Peer) newSession(keys *handshake.Session) (*session, error) {
 		return nil, err
 	}
 	s := &session{
-		keys: keys, created: p.now, lastRx: p.now, delivered: p.now, mux: mux,
+		keys: keys, created: p.now, lastRx: p.now, since: p.now, mux: mux,
 		sender:   reliability.NewSender(p.now, reliability.SenderConfig{Rate: p.cfg.Rate}),
 		receiver: reliability.NewReceiver(p.now, reliability.ReceiverConfig{Rate: p.cfg.Rate}),
 	}
@@ -238,12 +239,8 @@ func (p *Peer) handleReceipt(s *session, r *wire.Reader) error {
 		return err
 	}
 	s.outcome.Reset()
-	before := s.sender.InFlight()
 	if err := s.sender.HandleReceipt(p.now, &c, &s.outcome); err != nil {
 		return err
-	}
-	if s.sender.InFlight() < before {
-		s.delivered = p.now
 	}
 	for _, tag := range s.outcome.Acked {
 		s.mux.OnControlDelivered(p.now, uint32(tag))
@@ -253,15 +250,16 @@ func (p *Peer) handleReceipt(s *session, r *wire.Reader) error {
 	return nil
 }
 
-// checkStall suspects the datagram size when receipts arrive but no symbol
-// does (W-4).
+// checkStall suspects the datagram size when receipts arrive and yet the oldest
+// block does not end: its symbols may be too large for the path (W-4).
 func (p *Peer) checkStall(s *session) {
-	if s.sender.InFlight() == 0 {
-		s.delivered = p.now
+	oldest := s.sender.OldestBlock()
+	if s.sender.InFlight() == 0 || oldest != s.oldest {
+		s.oldest, s.since = oldest, p.now
 		return
 	}
-	if p.now.Sub(s.delivered) > stallAfter && !p.path.probe.active && p.path.size > baseDatagram {
-		s.delivered = p.now
+	if p.now.Sub(s.since) > stallAfter && !p.path.probe.active && p.path.size > baseDatagram {
+		s.since = p.now
 		p.startProbe(p.path.size, true)
 	}
 }

@@ -12,7 +12,8 @@ type Counters struct {
 	RxMalformed            uint64 // units from the peer that hold no packet
 	TxDatagrams, TxOuter   uint64 // outer datagrams and their IP bytes
 	RxDatagrams, RxOuter   uint64
-	Resent, Useless        uint64 // symbols sent again; symbols that came twice
+	Resent, Copies         uint64 // lost symbols sent again; symbols sent again in case
+	Useless                uint64 // symbols that came twice
 	Expired                uint64 // symbols given up at their deadline
 	QueueDropped           uint64 // inner packets that found the queue full
 	Sessions               uint64 // that came up
@@ -84,6 +85,7 @@ func (c *Counters) addSession(s *session) {
 	c.RxDatagrams += datagrams
 	c.RxOuter += bytes
 	c.Resent += tx.Resent
+	c.Copies += tx.Copies
 	c.Expired += tx.Abandoned
 	c.Useless += s.receiver.Useless()
 }
