@@ -55,6 +55,41 @@ func TestSourceCodec(t *testing.T) { // R-1, R-2
 	}
 }
 
+func TestRepairCodec(t *testing.T) {
+	want := Repair{Class: Bulk, Block: 77, K: 256, Number: 65535, Coded: []byte("coded")}
+	checkCodec(t, want.Append(nil), want, ParseRepair, true)
+	for name, frame := range map[string][]byte{
+		"no symbol":  {0, 0, 0, 0, 0, 0, 0, 0, 1, 2},
+		"bad class":  {4, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3},
+		"too long":   append([]byte{0, 0, 0, 0, 0, 0, 0, 0}, make([]byte, MaxSymbol+3)...),
+		"no number":  {0, 0, 0, 0, 0, 0, 0},
+		"truncated":  {0, 0},
+		"empty":      {},
+		"type alone": {3},
+	} {
+		r := wire.NewReader(frame)
+		if _, err := ParseRepair(&r); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: error %v, want ErrMalformed", name, err)
+		}
+	}
+}
+
+// FuzzRepair: the same for a REPAIR frame.
+func FuzzRepair(f *testing.F) {
+	s := Repair{Class: Bulk, Block: 9, K: 3, Number: 7, Coded: []byte("symbol")}
+	f.Add(s.Append(nil)[1:])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := wire.NewReader(b)
+		s, err := ParseRepair(&r)
+		if err != nil {
+			return
+		}
+		if got := s.Append(nil)[1:]; !bytes.Equal(got, b) {
+			t.Errorf("parsed %x\nencoded %x", b, got)
+		}
+	})
+}
+
 func TestEchoCodec(t *testing.T) {
 	want := Echo{Largest: 1, Receipts: 2, Oldest: 1<<32 - 1}
 	checkCodec(t, want.Append(nil), want, ParseEcho, false)

@@ -1,15 +1,19 @@
 package reliability
 
-import "time"
+import (
+	"time"
+
+	"github.com/totg/totg/reliability/rlc"
+)
 
 // Outcome is what a receipt settled. The caller owns it and resets it.
 type Outcome struct {
-	Acked []uint64 // tags of symbols that arrived
-	Lost  int      // datagrams found lost
+	Acked   []uint64 // tags of symbols that arrived
+	Settled int      // datagrams whose fate is known now
 }
 
 // Reset empties o and keeps its memory.
-func (o *Outcome) Reset() { o.Acked, o.Lost = o.Acked[:0], 0 }
+func (o *Outcome) Reset() { o.Acked, o.Settled = o.Acked[:0], 0 }
 
 // HandleReceipt takes the receiver's state: it frees what arrived and finds what
 // must be resent. A receipt older than the newest is ignored, for receipts are
@@ -30,12 +34,12 @@ func (s *Sender) HandleReceipt(now time.Time, c *Receipt, out *Outcome) error {
 	s.receipts++
 	s.number = c.Number
 	s.backoff = 0
-	s.store.window = int(min(c.Window, DefaultWindow))
+	s.store.window = int(min(c.Window, DefaultWindow)) / rlc.BufferLen
 	s.sample(at, c, largest)
 	s.finishBlocks(base, out)
 	covered := s.applyStates(c, first, out)
 	s.store.release()
-	s.findLost(largest, first, covered, out)
+	s.settleBefore(largest, first, covered, out)
 	s.trimLog()
 	return nil
 }
@@ -82,7 +86,7 @@ func (s *Sender) sample(at time.Duration, c *Receipt, largest uint64) {
 	}
 	s.largest = max(s.largest, largest)
 	s.loss.add(at, largest, c.Datagrams)
-	s.guard.add(at, s.rtt.value(), c.Useless, c.Datagrams, uint32(s.copies))
+	s.guard.add(at, s.rtt.value(), c.Useless, c.Datagrams, uint32(s.proactive))
 }
 
 // finishBlocks marks everything below base done.
@@ -94,8 +98,20 @@ func (s *Sender) finishBlocks(base uint64, out *Outcome) {
 
 func (s *Sender) finishBlock(id uint64, out *Outcome) {
 	b := s.store.block(id)
-	for i := 0; b.left > 0 && i < len(b.symbols); i++ {
-		out.acked(s.store.finish(id, i))
+	if b.done {
+		return
+	}
+	for i := range b.symbols {
+		s.have(b, i, out)
+	}
+	s.store.finish(id)
+}
+
+// have notes that the receiver has a symbol.
+func (s *Sender) have(b *txBlock, i int, out *Outcome) {
+	if y := &b.symbols[i]; !y.have {
+		y.have = true
+		out.acked(y.tag)
 	}
 }
 
@@ -123,12 +139,8 @@ func (s *Sender) applyStates(c *Receipt, first uint64, out *Outcome) (covered ui
 			}
 			id++
 		}
-		if e.deficit > 0 && s.store.live(id) {
-			for i := range 8 * len(e.received) {
-				if e.received[i/8]>>(i%8)&1 != 0 {
-					out.acked(s.store.finish(id, i))
-				}
-			}
+		if e.deficit > 0 && s.store.live(id) && !s.store.block(id).done {
+			s.applyState(s.store.block(id), e, out)
 		}
 	}
 	if c.ToEnd {
@@ -137,9 +149,31 @@ func (s *Sender) applyStates(c *Receipt, first uint64, out *Outcome) (covered ui
 	return covered
 }
 
-// findLost is the loss verdict: a symbol that the receipt covers and does
-// not show is lost if a datagram sent later by the reordering guard arrived.
-func (s *Sender) findLost(largest, first, covered uint64, out *Outcome) {
+// applyState notes what an unfinished block has. The deficit counts the rank of
+// what arrived, repairs included; before the receiver knows K, or above 254, the
+// bitmap tells.
+func (s *Sender) applyState(b *txBlock, e blockState, out *Outcome) {
+	for i := range 8 * len(e.received) {
+		if e.received[i/8]>>(i%8)&1 != 0 {
+			s.have(b, i, out)
+		}
+	}
+	missing := 0
+	for i := range b.symbols {
+		if !b.symbols[i].have {
+			missing++
+		}
+	}
+	if b.closed && e.deficit < 255 {
+		missing = min(missing, int(e.deficit))
+	}
+	s.store.setDeficit(b, missing)
+}
+
+// settleBefore is the loss verdict: of a datagram that a receipt covers,
+// and that left earlier by the reordering guard than one that arrived, the
+// receipt shows the fate.
+func (s *Sender) settleBefore(largest, first, covered uint64, out *Outcome) {
 	if !s.log.known(largest) || largest < guardPackets {
 		return
 	}
@@ -149,9 +183,9 @@ func (s *Sender) findLost(largest, first, covered uint64, out *Outcome) {
 		if t.at > limit {
 			return
 		}
-		if t.block >= first && t.block < covered && s.flying(pn) {
-			s.store.markLost(t.Transmission)
-			out.Lost++
+		if t.valid && t.block >= first && t.block < covered {
+			s.settle(pn)
+			out.Settled++
 		}
 	}
 }

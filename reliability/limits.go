@@ -1,6 +1,10 @@
 package reliability
 
-import "time"
+import (
+	"time"
+
+	"github.com/totg/totg/reliability/rlc"
+)
 
 // Limits of the wire format. Changing one changes the protocol.
 const (
@@ -18,7 +22,7 @@ const (
 	// MaxSymbol is the largest symbol in bytes: what a datagram of 1,500 bytes
 	// carries, rounded up to a multiple of 64 so that coding works on whole
 	// vector registers.
-	MaxSymbol = 1472
+	MaxSymbol = rlc.MaxSymbol
 	// MaxLiveBlocks bounds the span of block ids that are open at once, at
 	// sender and receiver. A power of two.
 	MaxLiveBlocks = 4096
@@ -26,8 +30,8 @@ const (
 	// open: 131,072 is 1 Gbit/s over 1.5 s. A power of two.
 	MaxTransmissions = 1 << 17
 	// DefaultWindow is the receive window that a receiver announces, in bytes
-	// of symbols between the oldest open block and the newest: 50 Mbit/s over
-	// 5 s.
+	// of symbol buffers between the oldest open block and the newest: 50 Mbit/s
+	// over 5 s. A short symbol takes a whole buffer.
 	DefaultWindow = 32 << 20
 	// initialWindow is what a sender assumes before the first receipt.
 	initialWindow = 4 << 20
@@ -54,10 +58,6 @@ const (
 	// up (C-7); twice the RTT where that is more.
 	DefaultDeadline = 250 * time.Millisecond
 )
-
-// spareNeed is θ with spare capacity: the probability that a copy is needed
-// below which none is sent.
-const spareNeed = 1e-4
 
 // Pacing (G-5).
 const (

@@ -3,6 +3,8 @@ package reliability
 import (
 	"math/bits"
 	"time"
+
+	"github.com/totg/totg/reliability/rlc"
 )
 
 // ReceiverConfig configures a Receiver.
@@ -24,6 +26,8 @@ type Receiver struct {
 	// by the sender; next is one above the newest seen.
 	blocks     [MaxLiveBlocks]rxBlock
 	base, next uint64
+	pool       *rlc.Pool
+	solved     *rlc.Decoder // whose symbols NextRecovered returns
 
 	// Arrivals.
 	anything  bool
@@ -47,12 +51,19 @@ type Receiver struct {
 	echo     echoState
 }
 
-// rxBlock is what the receiver keeps of a block: 40 bytes and no symbol.
+// rxBlock is what the receiver keeps of a block.
 type rxBlock struct {
-	got   [maxBitmap / 8]uint64
-	n     uint16 // symbols received
-	k     uint16 // size, 0 while unknown
+	got   [maxBitmap / 8]uint64 // source symbols delivered
+	n     uint16                // rank of what arrived
+	k     uint16                // size, 0 while unknown
 	class Class
+	dec   rlc.Decoder
+}
+
+// reset forgets the block.
+func (b *rxBlock) reset(pool *rlc.Pool) {
+	b.dec.Reset(pool)
+	*b = rxBlock{dec: b.dec}
 }
 
 func (b *rxBlock) complete() bool { return b.k > 0 && b.n == b.k }
@@ -82,7 +93,10 @@ func NewReceiver(now time.Time, cfg ReceiverConfig) *Receiver {
 	if cfg.Window < 0 || cfg.Rate <= 0 {
 		panic("reliability: receiver needs a positive window and rate")
 	}
-	return &Receiver{cfg: cfg, start: now, rtt: initialRTT, size: receiptFixedLen}
+	return &Receiver{
+		cfg: cfg, start: now, rtt: initialRTT, size: receiptFixedLen,
+		pool: rlc.NewPool(cfg.Window / rlc.BufferLen),
+	}
 }
 
 // SetRTT tells the receiver the round-trip time that the sender half of this
@@ -121,53 +135,128 @@ func (r *Receiver) OnDatagram(now time.Time, a Arrival) {
 }
 
 // HandleSource records a symbol and reports whether it is new: the caller then
-// delivers it. A symbol of a block that is done is not new and no error.
+// delivers it, and what NextRecovered returns. A symbol of a block that is done
+// is not new and no error.
 func (r *Receiver) HandleSource(s *Source) (fresh bool, err error) {
-	id := expand(r.next, s.Block)
-	if id < r.base {
-		r.useless++
-		return false, nil
-	}
-	if id >= r.base+MaxLiveBlocks {
-		return false, ErrWindow
-	}
-	b := &r.blocks[id%MaxLiveBlocks]
-	if id < r.next && !b.accepts(s) {
-		return false, ErrBlock
-	}
-	for r.next <= id { // a newer block: forget what its slot held before
-		r.blocks[r.next%MaxLiveBlocks] = rxBlock{}
-		r.next++
+	b, err := r.blockOf(s.Block, s.Class, s.K, int(s.Index))
+	if b == nil {
+		return false, err
 	}
 	word, bit := s.Index/64, uint64(1)<<(s.Index%64)
-	b.class = s.Class
-	if s.K > 0 {
-		b.k = uint16(s.K)
-	}
-	if b.got[word]&bit != 0 {
+	if b.got[word]&bit != 0 || b.complete() {
 		r.useless++
-	} else {
-		b.got[word] |= bit
-		b.n++
-		fresh = true
+		r.settleBlock(b) // it may tell K of a block that has everything
+		return false, nil
 	}
-	if b.complete() && fresh {
-		r.urgent = true
-		r.prompt = r.prompt || b.class <= Interactive
+	if r.pool.Free() == 0 {
+		return false, ErrWindow
 	}
-	r.advance()
-	return fresh, nil
+	b.got[word] |= bit
+	if !b.dec.AddSource(int(s.Index), s.Symbol) {
+		r.useless++ // what repairs told could have been solved for it
+	}
+	r.settleBlock(b)
+	return true, nil
 }
 
-// accepts reports whether a symbol agrees with what is known of its block.
-func (b *rxBlock) accepts(s *Source) bool {
-	if b.n > 0 && b.class != s.Class {
+// HandleRepair records a repair. What became known by it, NextRecovered returns.
+func (r *Receiver) HandleRepair(f *Repair) error {
+	b, err := r.blockOf(f.Block, f.Class, f.K, f.K-1)
+	if b == nil {
+		return err
+	}
+	if b.complete() {
+		r.useless++
+		return nil
+	}
+	if r.pool.Free() == 0 {
+		return ErrWindow
+	}
+	if !b.dec.AddRepair(f.K, f.Number, f.Coded) {
+		r.useless++
+	}
+	r.settleBlock(b)
+	return nil
+}
+
+// NextRecovered returns the next symbol that the last call of HandleSource or
+// HandleRepair made known, or nil. It is valid until the next such call.
+func (r *Receiver) NextRecovered() (symbol []byte, err error) {
+	if r.solved == nil {
+		return nil, nil
+	}
+	_, symbol, ok := r.solved.NextRecovered()
+	if !ok {
+		r.releaseSolved()
+		return nil, nil
+	}
+	if symbol == nil {
+		return nil, ErrMalformed
+	}
+	return symbol, nil
+}
+
+func (r *Receiver) releaseSolved() {
+	if r.solved != nil {
+		r.solved.Reset(r.pool)
+		r.solved = nil
+	}
+}
+
+// blockOf returns the block of a frame, nil if it is done. k is 0 while the
+// block is open; index is below k otherwise.
+func (r *Receiver) blockOf(low uint32, class Class, k, index int) (*rxBlock, error) {
+	r.releaseSolved()
+	id := expand(r.next, low)
+	if id < r.base {
+		r.useless++
+		return nil, nil
+	}
+	if id >= r.base+MaxLiveBlocks {
+		return nil, ErrWindow
+	}
+	b := &r.blocks[id%MaxLiveBlocks]
+	if id < r.next && !b.accepts(class, k, index) {
+		return nil, ErrBlock
+	}
+	for r.next <= id { // a newer block: forget what its slot held before
+		r.blocks[r.next%MaxLiveBlocks].reset(r.pool)
+		r.next++
+	}
+	b.class = class
+	if k > 0 {
+		b.k = uint16(k)
+	}
+	return b, nil
+}
+
+// settleBlock updates what follows from a block's rank.
+func (r *Receiver) settleBlock(b *rxBlock) {
+	if b.complete() {
+		return
+	}
+	b.n = uint16(b.dec.Rank())
+	if !b.complete() {
+		return
+	}
+	b.dec.Solve()
+	r.solved = &b.dec
+	r.urgent = true
+	r.prompt = r.prompt || b.class <= Interactive
+	for r.base < r.next && r.blocks[r.base%MaxLiveBlocks].complete() {
+		r.base++
+	}
+}
+
+// accepts reports whether a frame agrees with what is known of its block.
+func (b *rxBlock) accepts(class Class, k, index int) bool {
+	if b.n == 0 && b.k == 0 {
+		return true
+	}
+	if b.class != class || (b.k > 0 && (index >= int(b.k) || (k > 0 && k != int(b.k)))) {
 		return false
 	}
-	if b.k > 0 && (int(s.Index) >= int(b.k) || (s.K > 0 && s.K != int(b.k))) {
-		return false
-	}
-	return s.K == 0 || b.highest() < s.K
+	return k == 0 || b.highest() < k
 }
 
 // highest is the highest index received, -1 if none.
@@ -192,12 +281,7 @@ func (r *Receiver) HandleEcho(e Echo) error {
 		return ErrWindow
 	}
 	if oldest > r.base {
-		for r.next < oldest {
-			r.blocks[r.next%MaxLiveBlocks] = rxBlock{}
-			r.next++
-		}
-		r.base = oldest
-		r.advance()
+		r.skipTo(oldest)
 	}
 	r.echo.add(e)
 	return nil
@@ -219,9 +303,15 @@ func (s *echoState) add(e Echo) {
 	s.loss += w * (sample - s.loss)
 }
 
-// advance moves base over complete blocks.
-func (r *Receiver) advance() {
-	for r.base < r.next && r.blocks[r.base%MaxLiveBlocks].complete() {
+// skipTo gives up the blocks below oldest: the sender no longer holds them.
+func (r *Receiver) skipTo(oldest uint64) {
+	r.releaseSolved()
+	for r.next < oldest {
+		r.blocks[r.next%MaxLiveBlocks].reset(r.pool)
+		r.next++
+	}
+	for r.base < oldest || (r.base < r.next && r.blocks[r.base%MaxLiveBlocks].complete()) {
+		r.blocks[r.base%MaxLiveBlocks].dec.Reset(r.pool)
 		r.base++
 	}
 }

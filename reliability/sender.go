@@ -1,8 +1,10 @@
 package reliability
 
 import (
-	"math"
+	"slices"
 	"time"
+
+	"github.com/totg/totg/reliability/rlc"
 )
 
 // SenderConfig configures a Sender.
@@ -19,9 +21,9 @@ type SenderConfig struct {
 // (G-5), keeps every symbol until a receipt shows it, and says which to resend.
 //
 // To send a datagram the caller asks CanSend, takes NextPN and Epoch, then
-// either NextResend or Buffer and Commit, appends the SOURCE frame with
-// AppendSource, and calls OnSent. A datagram without a symbol is sent with a
-// zero Transmission.
+// either NextNeeded or Buffer and Commit, appends the frame with AppendFrame,
+// and calls OnSent. A datagram without a symbol is sent with a zero
+// Transmission.
 type Sender struct {
 	cfg   SenderConfig
 	start time.Time
@@ -43,8 +45,8 @@ type Sender struct {
 	sent       uint64 // datagrams
 	sentBytes  uint64
 	resent     uint64
-	copies     uint64
-	copyScan   uint64 // packet number from which NextCopy goes on
+	proactive  uint64
+	coder      rlc.Repair
 	abandoned  uint64
 	lastDelay  time.Duration // newest one-way delay, receiver's clock minus ours
 	leastDelay time.Duration
@@ -64,12 +66,13 @@ func NewSender(now time.Time, cfg SenderConfig) *Sender {
 	}
 }
 
-// Transmission names the symbol that a datagram carries. The zero value names
+// Transmission names the symbol or the repair that a datagram carries. The zero value names
 // none.
 type Transmission struct {
-	block uint64
-	index uint8
-	valid bool
+	block  uint64
+	index  uint16 // of the source symbol, or number of the repair
+	repair bool
+	valid  bool
 }
 
 // Some reports whether t names a symbol.
@@ -102,45 +105,14 @@ func (s *Sender) Epoch(now time.Time) uint8 {
 	return id
 }
 
-// NextResend returns the oldest symbol of the class that is known to be lost.
-// Deadline symbols that are too old are given up on the way.
-func (s *Sender) NextResend(now time.Time, class Class) Transmission {
-	if class == Deadline {
-		limit := max(s.cfg.Deadline, 2*s.rtt.value())
-		s.abandoned += uint64(s.store.abandon(now.Sub(s.start) - limit))
-	}
-	return s.store.nextLost(class)
-}
-
-// NextCopy returns a symbol in flight that a copy would serve: the need rule
-// with nothing else to send. A copy is needed if all transmissions under
-// way are lost, which has probability p̂ to the power of their number; copies go
-// out in turn until that is below spareNeed. The caller asks only when it has
-// nothing else, so that copies take spare capacity alone.
-func (s *Sender) NextCopy() Transmission {
-	p := s.loss.loss
-	if p <= 0 {
-		return Transmission{}
-	}
-	s.copyScan = max(s.copyScan, s.log.head)
-	for ; s.copyScan < s.log.next; s.copyScan++ {
-		if !s.flying(s.copyScan) {
-			continue
-		}
-		t := s.log.at(s.copyScan).Transmission
-		if math.Pow(p, float64(s.store.symbol(t).tries)) >= spareNeed {
-			return t
-		}
-	}
-	return Transmission{}
-}
-
 // CanOpen reports whether the window has room for a new symbol of the class.
 func (s *Sender) CanOpen(class Class) bool { return s.store.canOpen(class) }
 
 // Buffer returns the buffer of the next new symbol: MaxSymbol bytes that the
 // caller fills from the start and hands back with Commit.
-func (s *Sender) Buffer() []byte { return s.store.buffer() }
+func (s *Sender) Buffer() []byte {
+	return s.store.buffer()[rlc.LengthLen : rlc.LengthLen+MaxSymbol]
+}
 
 // Commit makes the first n bytes of Buffer a new symbol of the class. last says
 // that the class has no more to send for now, which closes the block: it never
@@ -150,15 +122,33 @@ func (s *Sender) Commit(now time.Time, class Class, n int, last bool, tag uint64
 	return s.store.commit(now.Sub(s.start), newSymbol{class: class, size: n, last: last, tag: tag})
 }
 
-// SymbolLen is the number of bytes that AppendSource will append.
-func (s *Sender) SymbolLen(t Transmission) int {
-	return SourceHeaderLen + len(s.store.symbol(t).buf)
+// FrameLen is the number of bytes that AppendFrame will append.
+func (s *Sender) FrameLen(t Transmission) int {
+	b := s.store.block(t.block)
+	if t.repair {
+		return RepairHeaderLen + b.longest
+	}
+	return SourceHeaderLen + len(b.symbols[t.index].coded) - rlc.LengthLen
 }
 
-// AppendSource appends the SOURCE frame of t.
-func (s *Sender) AppendSource(dst []byte, t Transmission) []byte {
+// AppendFrame appends the SOURCE or REPAIR frame of t.
+func (s *Sender) AppendFrame(dst []byte, t Transmission) []byte {
 	b := s.store.block(t.block)
-	f := Source{Class: b.class, Block: uint32(t.block), Index: t.index, Symbol: b.symbols[t.index].buf}
+	if t.repair {
+		f := Repair{Class: b.class, Block: uint32(t.block), K: len(b.symbols), Number: t.index}
+		dst = f.Append(dst)
+		head := len(dst)
+		dst = slices.Grow(dst, b.longest)[:head+b.longest]
+		s.coder.Start(dst[head:], len(b.symbols), t.index)
+		for i := range b.symbols {
+			s.coder.Add(dst[head:], i, b.symbols[i].coded)
+		}
+		return dst
+	}
+	f := Source{
+		Class: b.class, Block: uint32(t.block), Index: uint8(t.index),
+		Symbol: b.symbols[t.index].coded[rlc.LengthLen:],
+	}
 	if b.closed {
 		f.K = len(b.symbols)
 	}
@@ -174,15 +164,16 @@ func (s *Sender) OnSent(now time.Time, size int, t Transmission) {
 	s.sentBytes += uint64(size)
 	if t.valid {
 		switch s.store.onSent(t, s.log.next) {
-		case lost:
+		case needed:
 			s.resent++
-		case flying:
-			s.copies++
-		case fresh, done:
+		case proactive:
+			s.proactive++
+		case first:
 		}
 	}
-	if s.log.full() { // the oldest record goes; its symbol is resent
-		s.markLost(s.log.head)
+	if s.log.full() { // the oldest record goes: count its datagram as lost
+		s.settle(s.log.head)
+		s.log.head++
 	}
 	s.log.add(transmission{at: at, Transmission: t})
 	s.trimLog()
@@ -201,8 +192,8 @@ func (s *Sender) AppendEcho(now time.Time, dst []byte) []byte {
 	return e.Append(dst)
 }
 
-// HandleTimeout resends what was sent longer than a timeout ago and is in no
-// receipt: the end of a flight has no later arrival that proves its loss. The
+// HandleTimeout counts as lost what was sent longer than a timeout ago and is in
+// no receipt: the end of a flight has no later arrival that proves its loss. The
 // timeout doubles while no receipt arrives at all.
 func (s *Sender) HandleTimeout(now time.Time) {
 	deadline := s.Deadline()
@@ -212,7 +203,7 @@ func (s *Sender) HandleTimeout(now time.Time) {
 	limit := now.Sub(s.start) - s.timeout()
 	s.backoff = min(s.backoff+1, maxBackoff)
 	for pn := s.log.head; pn < s.log.next && s.log.at(pn).at <= limit; pn++ {
-		s.markLost(pn)
+		s.settle(pn)
 	}
 	s.trimLog()
 }
@@ -233,19 +224,19 @@ func (s *Sender) timeout() time.Duration {
 	return max(rto, min(rto<<s.backoff, rtoMax))
 }
 
-// flying reports whether the record is the newest transmission of a symbol
-// whose fate is open.
+// flying reports whether the fate of a datagram is open and matters.
 func (s *Sender) flying(pn uint64) bool {
 	t := s.log.at(pn)
-	return t.valid && s.store.flying(t.Transmission, pn)
+	return t.valid && s.store.live(t.block) && !s.store.block(t.block).done
 }
 
-func (s *Sender) markLost(pn uint64) {
+// settle notes that the fate of a datagram is known: receipts tell what of its
+// block arrived, so it is no longer in flight.
+func (s *Sender) settle(pn uint64) {
 	if s.flying(pn) {
-		s.store.markLost(s.log.at(pn).Transmission)
-	}
-	if pn == s.log.head {
-		s.log.head++
+		t := s.log.at(pn)
+		s.store.block(t.block).inFlight--
+		t.valid = false
 	}
 }
 
@@ -259,23 +250,23 @@ func (s *Sender) trimLog() {
 // SenderStats are running totals and estimates of a Sender.
 type SenderStats struct {
 	Datagrams, Bytes uint64        // sent, in IP bytes
-	Resent           uint64        // lost symbols sent again
-	Copies           uint64        // symbols sent again before their fate was known
+	Resent           uint64        // copies and repairs for what is known to be missing
+	Proactive        uint64        // copies and repairs in case what is in flight is lost
 	Abandoned        uint64        // symbols given up at their deadline
 	Receipts         uint64        // receipts that arrived
 	Loss             float64       // p̂, 0 to 1
 	RTT, LeastRTT    time.Duration // smoothed and smallest; 0 before a sample
 	QueueDelay       time.Duration // newest one-way delay above the smallest seen
 	InFlight         int           // symbols without a receipt
-	Window           int           // bytes held between oldest and newest block
+	Window           int           // symbols held between oldest and newest block
 }
 
 // Stats returns a snapshot.
 func (s *Sender) Stats() SenderStats {
 	st := SenderStats{
-		Datagrams: s.sent, Bytes: s.sentBytes, Resent: s.resent, Copies: s.copies, Abandoned: s.abandoned,
+		Datagrams: s.sent, Bytes: s.sentBytes, Resent: s.resent, Proactive: s.proactive, Abandoned: s.abandoned,
 		Receipts: uint64(s.receipts), Loss: s.loss.loss, LeastRTT: s.rtt.least,
-		QueueDelay: s.lastDelay - s.leastDelay, InFlight: s.store.unreceipted, Window: s.store.span,
+		QueueDelay: s.lastDelay - s.leastDelay, InFlight: s.store.unreceipted, Window: s.store.symbols,
 	}
 	if s.rtt.sampled {
 		st.RTT = s.rtt.smoothed

@@ -3,6 +3,7 @@ package reliability
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -24,7 +25,6 @@ type pair struct {
 
 	created   int // symbols
 	delivered map[uint64]int
-	order     []uint64
 	out       Outcome
 	acked     []uint64
 }
@@ -82,12 +82,15 @@ func (p *pair) launch(f flight) {
 // send lets the sender send all it may.
 func (p *pair) send() {
 	for p.tx.CanSend(p.now) {
-		t := p.tx.NextResend(p.now, p.opt.class)
+		t := p.tx.NextNeeded(p.now, p.opt.class, NeedBulk)
 		if !t.Some() && p.created < p.opt.symbols && p.tx.CanOpen(p.opt.class) {
 			buf := p.tx.Buffer()
 			binary.BigEndian.PutUint64(buf, uint64(p.created))
 			p.created++
 			t = p.tx.Commit(p.now, p.opt.class, p.opt.size, p.created == p.opt.symbols, uint64(p.created))
+		}
+		if !t.Some() && p.created == p.opt.symbols {
+			t = p.tx.NextSpare()
 		}
 		if !t.Some() {
 			p.tx.OnIdle()
@@ -97,7 +100,7 @@ func (p *pair) send() {
 		if p.tx.EchoDue(p.now) {
 			b = p.tx.AppendEcho(p.now, b)
 		}
-		b = p.tx.AppendSource(b, t)
+		b = p.tx.AppendFrame(b, t)
 		p.launch(flight{pn: p.tx.NextPN(), ep: p.tx.Epoch(p.now), b: b})
 		p.tx.OnSent(p.now, len(b)+54, t)
 	}
@@ -136,15 +139,45 @@ func (p *pair) receive(f flight) {
 				p.t.Fatalf("source: %v", err)
 			}
 			if fresh {
-				id := binary.BigEndian.Uint64(s.Symbol)
-				p.delivered[id]++
-				p.order = append(p.order, id)
+				p.deliver(s.Symbol)
 			}
-			p.rx.OnDatagram(p.now, Arrival{PN: f.pn, Epoch: f.ep, Size: len(f.b) + 54, Eliciting: true})
+			p.recover(f)
+		case FrameRepair:
+			s, err := ParseRepair(&r)
+			if err == nil {
+				err = p.rx.HandleRepair(&s)
+			}
+			if err != nil {
+				p.t.Fatalf("repair: %v", err)
+			}
+			p.recover(f)
 		default:
 			p.t.Fatalf("frame %d", kind)
 		}
 	}
+}
+
+// recover takes what a symbol made known, and notes its datagram.
+func (p *pair) recover(f flight) {
+	for {
+		symbol, err := p.rx.NextRecovered()
+		if err != nil {
+			p.t.Fatalf("recovered: %v", err)
+		}
+		if symbol == nil {
+			break
+		}
+		p.deliver(symbol)
+	}
+	p.rx.OnDatagram(p.now, Arrival{PN: f.pn, Epoch: f.ep, Size: len(f.b) + 54, Eliciting: true})
+}
+
+func (p *pair) deliver(symbol []byte) {
+	id := binary.BigEndian.Uint64(symbol)
+	if len(symbol) != p.opt.size {
+		p.t.Fatalf("symbol %d has %d bytes, want %d", id, len(symbol), p.opt.size)
+	}
+	p.delivered[id]++
 }
 
 // step handles the next event and reports whether there was one.
@@ -159,7 +192,7 @@ func (p *pair) step() bool {
 		sooner(p.wire[0].at)
 	}
 	sooner(p.rx.ReceiptDeadline(false))
-	if p.created < p.opt.symbols || p.tx.store.lost[p.opt.class] > 0 {
+	if p.created < p.opt.symbols || p.tx.InFlight() > 0 {
 		if !p.tx.CanSend(p.now) {
 			sooner(p.tx.NextSend())
 		}
@@ -288,8 +321,8 @@ func TestSilentPeer(t *testing.T) {
 		p.tx.HandleTimeout(p.now)
 		p.send()
 	}
-	if st := p.tx.Stats(); st.Window > initialWindow || st.InFlight > initialWindow/MaxSymbol+1 {
-		t.Errorf("holds %d bytes, %d symbols", st.Window, st.InFlight)
+	if st := p.tx.Stats(); st.Window > initialWindow/MaxSymbol || st.InFlight > initialWindow/MaxSymbol {
+		t.Errorf("holds %d symbols, %d in flight", st.Window, st.InFlight)
 	}
 }
 
@@ -339,7 +372,7 @@ func TestSteadyStateAllocations(t *testing.T) {
 	one := func() {
 		now = now.Add(50 * time.Microsecond)
 		tr := tx.Commit(now, Bulk, 1200, false, 0)
-		frame = tx.AppendSource(frame[:0], tr)
+		frame = tx.AppendFrame(frame[:0], tr)
 		tx.OnSent(now, 1254, tr)
 		r := wire.NewReader(frame[1:])
 		s, _ := ParseSource(&r)
@@ -387,7 +420,8 @@ func FuzzSender(f *testing.F) {
 					s.OnSent(now, 100, tr)
 				}
 			case 1:
-				if tr := s.NextResend(now, class); tr.Some() {
+				if tr := s.NextNeeded(now, class, float64(1+int(c))/256); tr.Some() {
+					_ = s.AppendFrame(nil, tr)
 					s.OnSent(now, 100, tr)
 				}
 			case 2:
@@ -413,33 +447,32 @@ func FuzzSender(f *testing.F) {
 	})
 }
 
-// checkSender checks the invariants between the counters and the symbols.
+// checkSender checks the invariants between the counters, the symbols and the
+// log.
 func checkSender(t *testing.T, s *Sender) {
 	t.Helper()
-	left, span := 0, 0
-	var lostBy [NumClasses]int
+	left, symbols := 0, 0
+	flying := map[uint64]int{}
+	for pn := s.log.head; pn < s.log.next; pn++ {
+		if s.flying(pn) {
+			flying[s.log.at(pn).block]++
+		}
+	}
 	for id := s.store.oldest; id < s.store.next; id++ {
 		b := s.store.block(id)
-		n, l := 0, 0
-		for _, y := range b.symbols {
-			if y.state != done {
-				n++
-			}
-			if y.state == lost {
-				l++
-			}
+		left, symbols = left+b.deficit, symbols+len(b.symbols)
+		if b.deficit < 0 || b.deficit > len(b.symbols) || (b.done && b.deficit > 0) {
+			t.Fatalf("block %d of %d lacks %d, done %v", id, len(b.symbols), b.deficit, b.done)
 		}
-		if n != b.left || l != b.lost {
-			t.Fatalf("block %d: %d left, %d lost, counted %d and %d", id, n, l, b.left, b.lost)
+		if !b.done && b.inFlight != flying[id] {
+			t.Fatalf("block %d: %d in flight, the log has %d", id, b.inFlight, flying[id])
 		}
-		left, span = left+n, span+b.bytes
-		lostBy[b.class] += l
 	}
-	if left != s.store.unreceipted || span != s.store.span || lostBy != s.store.lost {
-		t.Fatalf("counts %d %d %v, kept %d %d %v", left, span, lostBy, s.store.unreceipted, s.store.span, s.store.lost)
+	if left != s.store.unreceipted || symbols != s.store.symbols {
+		t.Fatalf("counts %d %d, kept %d %d", left, symbols, s.store.unreceipted, s.store.symbols)
 	}
-	if span > DefaultWindow {
-		t.Fatalf("holds %d bytes", span)
+	if symbols > DefaultWindow/MaxSymbol {
+		t.Fatalf("holds %d symbols", symbols)
 	}
 }
 
@@ -459,7 +492,11 @@ func FuzzReceiver(f *testing.F) {
 			op, a, b, c := ops[0], ops[1], ops[2], ops[3]
 			ops = ops[4:]
 			now = now.Add(time.Millisecond)
-			switch op % 3 {
+			switch op % 4 {
+			case 3:
+				f := Repair{Class: Class(op >> 6), Block: uint32(a) * uint32(1+op>>4), K: 1 + int(b)%20, Number: uint16(c), Coded: []byte{0, 1, a, b, c}}
+				_ = rx.HandleRepair(&f)
+				drainRecovered(rx)
 			case 0:
 				s := Source{Class: Class(op >> 6), Block: uint32(a) * uint32(1+op>>4), Index: b, Symbol: []byte{1}}
 				if c > 0 && b < c {
@@ -472,6 +509,7 @@ func FuzzReceiver(f *testing.F) {
 				if fresh {
 					seen[name{s.Block, b}] = true
 				}
+				drainRecovered(rx)
 				rx.OnDatagram(now, Arrival{PN: pn, Epoch: c, Eliciting: true})
 			case 1:
 				_ = rx.HandleEcho(Echo{Largest: uint32(a), Receipts: uint32(b), Oldest: uint32(c)})
@@ -487,4 +525,33 @@ func FuzzReceiver(f *testing.F) {
 			}
 		}
 	})
+}
+
+// drainRecovered takes what the last symbol made known, up to the first lie.
+func drainRecovered(rx *Receiver) {
+	for {
+		if symbol, err := rx.NextRecovered(); symbol == nil || err != nil {
+			return
+		}
+	}
+}
+
+// TestTooFew compares with the sum by big steps of its definition.
+func TestTooFew(t *testing.T) {
+	for _, n := range []int{1, 2, 10, 64, 65, 200} {
+		for _, q := range []float64{0.02, 0.1, 0.5, 0.8, 0.99} {
+			for _, d := range []int{0, 1, 2, n / 2, n, n + 1} {
+				want := 0.0
+				for i := range min(d, n+1) {
+					lg, _ := math.Lgamma(float64(n + 1))
+					li, _ := math.Lgamma(float64(i + 1))
+					lni, _ := math.Lgamma(float64(n - i + 1))
+					want += math.Exp(lg - li - lni + float64(i)*math.Log(q) + float64(n-i)*math.Log(1-q))
+				}
+				if got := tooFew(n, q, d); math.Abs(got-min(want, 1)) > 0.02 {
+					t.Errorf("P(Bin(%d, %v) < %d) = %.4f, want %.4f", n, q, d, got, want)
+				}
+			}
+		}
+	}
 }

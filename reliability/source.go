@@ -4,11 +4,13 @@ import (
 	"encoding/binary"
 
 	"github.com/totg/totg/internal/wire"
+	"github.com/totg/totg/reliability/rlc"
 )
 
 // Frame types of this package (W-3).
 const (
 	FrameSource  = 0x02
+	FrameRepair  = 0x03
 	FrameReceipt = 0x04
 	FrameEcho    = 0x09
 )
@@ -67,6 +69,46 @@ func ParseSource(r *wire.Reader) (Source, error) {
 		return Source{}, ErrMalformed
 	}
 	return s, nil
+}
+
+// RepairHeaderLen is the size of a REPAIR frame before its coded bytes.
+const RepairHeaderLen = 9
+
+// Repair is a REPAIR frame: a linear combination of a closed block's symbols
+// (R-2, package rlc). It is the last frame of its datagram; the coded bytes, a
+// length and the longest symbol's, reach to the datagram's end.
+//
+//	 0       1       2                   6       7           9
+//	+-------+-------+-------------------+-------+-----------+----------
+//	| 0x03  | class | block, low 32     | K-1   | number u16| coded …
+//	+-------+-------+-------------------+-------+-----------+----------
+type Repair struct {
+	Class  Class
+	Block  uint32 // low 32 bits of the block id
+	K      int
+	Number uint16
+	Coded  []byte
+}
+
+// Append appends the frame, its type included.
+func (f *Repair) Append(dst []byte) []byte {
+	dst = append(dst, FrameRepair, uint8(f.Class))
+	dst = binary.BigEndian.AppendUint32(dst, f.Block)
+	dst = append(dst, uint8(f.K-1))
+	dst = binary.BigEndian.AppendUint16(dst, f.Number)
+	return append(dst, f.Coded...)
+}
+
+// ParseRepair reads a REPAIR frame, after its type, up to the datagram's end.
+// Coded aliases the reader's buffer.
+func ParseRepair(r *wire.Reader) (Repair, error) {
+	class := r.U8()
+	f := Repair{Class: Class(class & 3), Block: r.U32(), K: int(r.U8()) + 1, Number: r.U16()}
+	f.Coded = r.Rest()
+	if r.Err() != nil || class > 3 || len(f.Coded) <= rlc.LengthLen || len(f.Coded) > rlc.LengthLen+MaxSymbol {
+		return Repair{}, ErrMalformed
+	}
+	return f, nil
 }
 
 // EchoLen is the size of an ECHO frame.

@@ -23,7 +23,7 @@ func ParseRate(s string) (int64, error) {
 	scale, ok := decimal(bits)
 	v, err := strconv.ParseFloat(num, 64)
 	if !ok || err != nil || !(v*scale >= 0 && v*scale <= MaxRate) {
-		return 0, fmt.Errorf("%w: rate %q; write for example 50mbit, 800kbit or 1.5gbit", ErrParse, s)
+		return 0, fmt.Errorf("%w rate %q; write for example 50mbit, 800kbit or 1.5gbit", ErrParse, s)
 	}
 	return int64(math.Round(v * scale)), nil
 }
@@ -56,7 +56,7 @@ func ParseSize(s string) (int, error) {
 	}
 	v, err := strconv.ParseFloat(num, 64)
 	if !ok || err != nil || !(v*scale >= 0 && v*scale <= MaxQueue) {
-		return 0, fmt.Errorf("%w: size %q; write for example 250KB, 64KiB or 1500", ErrParse, s)
+		return 0, fmt.Errorf("%w size %q; write for example 250KB, 64KiB or 1500", ErrParse, s)
 	}
 	return int(math.Round(v * scale)), nil
 }
@@ -74,13 +74,13 @@ func ParseQueue(s string) (QueueSize, error) {
 	if !strings.EqualFold(unit, "bdp") {
 		n, err := ParseSize(s)
 		if err != nil || n == 0 {
-			return QueueSize{}, fmt.Errorf("%w: queue %q; write for example 250KB or 1BDP", ErrParse, s)
+			return QueueSize{}, fmt.Errorf("%w queue %q; write for example 250KB or 1BDP", ErrParse, s)
 		}
 		return QueueSize{Bytes: n}, nil
 	}
 	v, err := strconv.ParseFloat(num, 64)
 	if err != nil || !(v > 0 && v <= 1000) {
-		return QueueSize{}, fmt.Errorf("%w: queue %q; write for example 1BDP or 0.5BDP", ErrParse, s)
+		return QueueSize{}, fmt.Errorf("%w queue %q; write for example 1BDP or 0.5BDP", ErrParse, s)
 	}
 	return QueueSize{BDP: v}, nil
 }
@@ -104,7 +104,7 @@ func (q QueueSize) Resolve(rate int64, rtt time.Duration) int {
 func ParsePercent(s string) (float64, error) {
 	v, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(s), "%")), 64)
 	if err != nil || !(v >= 0 && v <= 100) {
-		return 0, fmt.Errorf("%w: percentage %q; write a number from 0 to 100", ErrParse, s)
+		return 0, fmt.Errorf("%w percentage %q; write a number from 0 to 100", ErrParse, s)
 	}
 	return v / 100, nil
 }

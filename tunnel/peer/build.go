@@ -3,6 +3,7 @@ package peer
 import (
 	"github.com/totg/totg/channel"
 	"github.com/totg/totg/reliability"
+	"github.com/totg/totg/reliability/rlc"
 	"github.com/totg/totg/tunnel/flow"
 )
 
@@ -100,45 +101,44 @@ func (b *builder) appendSymbol() {
 	if sender.EchoDue(b.p.now) {
 		echo = reliability.EchoLen
 	}
-	t := b.resend()
-	if !t.Some() {
-		t = b.newSymbol(room - echo)
-	}
-	if !t.Some() {
-		t = sender.NextCopy()
-	}
-	if !t.Some() || sender.SymbolLen(t) > room {
+	t := b.chooseSymbol(room - echo)
+	if !t.Some() || sender.FrameLen(t) > room {
 		return
 	}
-	if echo > 0 && sender.SymbolLen(t)+echo <= room {
+	if echo > 0 && sender.FrameLen(t)+echo <= room {
 		b.dst = sender.AppendEcho(b.p.now, b.dst)
 	}
-	b.dst = sender.AppendSource(b.dst, t)
+	b.dst = sender.AppendFrame(b.dst, t)
 	b.carry, b.ask = t, true
 }
 
-// resend picks the symbol to resend: control first. It is picked before
-// anything new of its class or of a class behind it.
-func (b *builder) resend() reliability.Transmission {
-	sender := b.s.sender
-	if t := sender.NextResend(b.p.now, reliability.Control); t.Some() {
+// chooseSymbol picks the most urgent symbol: what a class needs comes
+// before what is new in it and in the classes behind it, and spare capacity is
+// for more of what is in flight already. A new symbol fits in room bytes.
+func (b *builder) chooseSymbol(room int) reliability.Transmission {
+	sender, now := b.s.sender, b.p.now
+	if t := sender.NextNeeded(now, reliability.Control, reliability.NeedUrgent); t.Some() {
 		return t
 	}
-	if b.s.mux.ControlPending() && sender.CanOpen(reliability.Control) {
-		return reliability.Transmission{} // newControl goes before other resends
-	}
-	if t := sender.NextResend(b.p.now, reliability.Deadline); t.Some() {
-		return t
-	}
-	return sender.NextResend(b.p.now, reliability.Bulk)
-}
-
-// newSymbol makes a symbol whose frame fits in room bytes.
-func (b *builder) newSymbol(room int) reliability.Transmission {
 	if t := b.newControl(room); t.Some() {
 		return t
 	}
-	return b.newData(room)
+	if t := sender.NextNeeded(now, reliability.Deadline, reliability.NeedUrgent); t.Some() {
+		return t
+	}
+	if t := sender.NextNeeded(now, reliability.Bulk, reliability.NeedBulk); t.Some() {
+		return t
+	}
+	if t := b.newData(room); t.Some() {
+		return t
+	}
+	return sender.NextSpare()
+}
+
+// symbolRoom is the largest symbol whose frame fits in room bytes, as SOURCE and
+// as part of a REPAIR.
+func symbolRoom(room int) int {
+	return min(room-reliability.RepairHeaderLen-rlc.LengthLen, reliability.MaxSymbol)
 }
 
 // newControl makes a symbol of waiting channel messages.
@@ -147,7 +147,7 @@ func (b *builder) newControl(room int) reliability.Transmission {
 	if !s.mux.ControlPending() || room < minSymbol || !s.sender.CanOpen(reliability.Control) {
 		return reliability.Transmission{}
 	}
-	room = min(room-reliability.SourceHeaderLen, reliability.MaxSymbol)
+	room = symbolRoom(room)
 	out, seq, ok := s.mux.AppendControl(s.sender.Buffer()[:0], room)
 	if !ok {
 		return reliability.Transmission{}
@@ -171,7 +171,7 @@ func (b *builder) newData(room int) reliability.Transmission {
 	if !ok {
 		return reliability.Transmission{}
 	}
-	room = min(room-reliability.SourceHeaderLen, reliability.MaxSymbol)
+	room = symbolRoom(room)
 	dst := s.sender.Buffer()[:0]
 	for {
 		unit := p.queue.Head(c)

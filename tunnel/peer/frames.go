@@ -6,9 +6,9 @@ import (
 	"github.com/totg/totg/internal/wire"
 )
 
-// Frame types (W-3). SOURCE, RECEIPT and ECHO belong to package reliability.
-// REPAIR (0x03) and LADDER (0x05) are reserved: this version sends neither and
-// treats them as unknown.
+// Frame types (W-3). SOURCE, REPAIR, RECEIPT and ECHO belong to package
+// reliability. LADDER (0x05) is reserved: this version does not send it and
+// treats it as unknown.
 const (
 	framePadding       = 0x00
 	framePing          = 0x01

@@ -186,6 +186,9 @@ func (p *Peer) handleFrame(s *session, in Inbound, r *wire.Reader, a *reliabilit
 	case reliability.FrameSource:
 		a.Eliciting = true
 		return p.handleSource(s, r)
+	case reliability.FrameRepair:
+		a.Eliciting = true
+		return p.handleRepair(s, r)
 	case reliability.FrameReceipt:
 		return p.handleReceipt(s, r)
 	case reliability.FrameEcho:
@@ -227,10 +230,39 @@ func (p *Peer) handleSource(s *session, r *wire.Reader) error {
 		return err
 	}
 	fresh, err := s.receiver.HandleSource(&f)
-	if err != nil || !fresh {
+	if err != nil {
 		return err
 	}
-	return s.mux.HandleSegments(p.now, f.Symbol)
+	if fresh {
+		if err := s.mux.HandleSegments(p.now, f.Symbol); err != nil {
+			return err
+		}
+	}
+	return p.deliverRecovered(s)
+}
+
+func (p *Peer) handleRepair(s *session, r *wire.Reader) error {
+	f, err := reliability.ParseRepair(r)
+	if err != nil {
+		return err
+	}
+	if err := s.receiver.HandleRepair(&f); err != nil {
+		return err
+	}
+	return p.deliverRecovered(s)
+}
+
+// deliverRecovered hands over the symbols that a block was solved for.
+func (p *Peer) deliverRecovered(s *session) error {
+	for {
+		symbol, err := s.receiver.NextRecovered()
+		if symbol == nil || err != nil {
+			return err
+		}
+		if err := s.mux.HandleSegments(p.now, symbol); err != nil {
+			return err
+		}
+	}
 }
 
 func (p *Peer) handleReceipt(s *session, r *wire.Reader) error {

@@ -12,8 +12,8 @@ type Counters struct {
 	RxMalformed            uint64 // units from the peer that hold no packet
 	TxDatagrams, TxOuter   uint64 // outer datagrams and their IP bytes
 	RxDatagrams, RxOuter   uint64
-	Resent, Copies         uint64 // lost symbols sent again; symbols sent again in case
-	Useless                uint64 // symbols that came twice
+	Resent, Proactive      uint64 // copies and repairs: for what is missing; in case something is
+	Useless                uint64 // symbols that told nothing new
 	Expired                uint64 // symbols given up at their deadline
 	QueueDropped           uint64 // inner packets that found the queue full
 	Sessions               uint64 // that came up
@@ -85,7 +85,7 @@ func (c *Counters) addSession(s *session) {
 	c.RxDatagrams += datagrams
 	c.RxOuter += bytes
 	c.Resent += tx.Resent
-	c.Copies += tx.Copies
+	c.Proactive += tx.Proactive
 	c.Expired += tx.Abandoned
 	c.Useless += s.receiver.Useless()
 }

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/totg/totg/internal/lab"
+)
+
+// codeError is an error that chooses the program's exit code. Without a cause
+// there is nothing to print: the code is another program's.
+type codeError struct {
+	code  int
+	cause error
+}
+
+func (e *codeError) Error() string {
+	if e.cause == nil {
+		return ""
+	}
+	return e.cause.Error()
+}
+
+func (e *codeError) Unwrap() error { return e.cause }
+
+// ExitCode is for the program's exit.
+func (e *codeError) ExitCode() int { return e.code }
+
+// exitWith turns the outcome of a lab into an error, nil for success.
+func exitWith(code int, err error) error {
+	switch {
+	case err != nil && lab.IsUsage(err):
+		return &codeError{2, err}
+	case err != nil || code != 0:
+		return &codeError{max(code, 1), err}
+	}
+	return nil
+}
+
+// newLabCmd is "totg lab".
+func newLabCmd() *cobra.Command {
+	opt := lab.Options{Congestion: lab.DefaultCongestion}
+	flags := &linkFlags{profile: lab.DefaultProfile}
+	bandwidth, list := "", false
+	cmd := &cobra.Command{
+		Use:   "lab [flags] [--] [command ...]",
+		Short: "Run a command on a host behind an emulated lossy link, with the tunnel over it",
+		Long: `Makes two hosts with an emulated link between them and the tunnel over it, and
+runs a command (a shell without one) in host A. Needs no root where user
+namespaces are allowed, and leaves nothing behind.
+
+The command sees $TOTG_PEER and $TOTG_PEER6 (host B through the tunnel),
+$TOTG_DIRECT and $TOTG_DIRECT6 (host B beside it); they are also replaced in the
+arguments. The exit code is the command's.
+
+The link starts as the profile says; flags change it. Each flag that describes
+the link sets both directions; with -up (from A to B) or -down (from B to A)
+added to its name, one of them. Percentages are plain numbers.`,
+		Example: `  totg lab                                      # a shell; 50 Mbit/s, 40 ms, 20 % loss
+  totg lab --b 'iperf3 -s' -- iperf3 -R -c '$TOTG_PEER'
+  totg lab --rate 20mbit --rtt 600ms --loss 5 --burst 4 -- ping -c 10 '$TOTG_PEER'
+  totg lab --profile leo --no-tunnel -- ping -c 100 -i 0.2 '$TOTG_DIRECT'
+  totg lab --loss 0 --loss-down 30              # the way back only
+  totg lab --list                               # the profiles`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if list {
+				return exitWith(0, flags.list(cmd.OutOrStdout()))
+			}
+			var err error
+			if opt.Link, err = flags.path(); err == nil && bandwidth != "" {
+				if opt.Bandwidth, err = lab.ParseRate(bandwidth); err != nil {
+					err = fmt.Errorf("--bandwidth: %w", err)
+				}
+			}
+			if err != nil {
+				return exitWith(2, err)
+			}
+			opt.Command = args
+			opt.Stdin, opt.Stdout, opt.Stderr = os.Stdin, os.Stdout, os.Stderr
+			ctx, stop := untilSignal(cmd.Context())
+			defer stop()
+			return exitWith(lab.Run(ctx, opt))
+		},
+	}
+	f := cmd.Flags()
+	f.SetInterspersed(false) // the command's own flags need no --
+	f.SortFlags = false
+	flags.add(f)
+	f.StringVar(&opt.CommandA, "a", "", "shell `COMMAND` to run in the background of host A")
+	f.StringVar(&opt.CommandB, "b", "", "shell `COMMAND` to run in the background of host B")
+	f.BoolVar(&opt.NoTunnel, "no-tunnel", false, "the link alone")
+	f.StringVar(&bandwidth, "bandwidth", "", "`RATE` that the tunnel may send each way (default: the link's)")
+	f.StringVar(&opt.Congestion, "congestion", opt.Congestion, "TCP congestion control of both hosts, by its `NAME`")
+	f.Uint64Var(&opt.Seed, "seed", 0, "`NUMBER` that the link's randomness starts from (default: a new one)")
+	f.BoolVarP(&opt.Quiet, "quiet", "q", false, "neither introduction nor counters")
+	f.BoolVarP(&opt.Verbose, "verbose", "v", false, "show what daemons and background commands print")
+	f.BoolVar(&list, "list", false, "list the profiles and exit")
+	return cmd
+}
+
+// untilSignal is ctx until the user or the system wants the program to end.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	return signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+}
+
+// linkFlags describe a link on the command line.
+type linkFlags struct {
+	profile string
+	file    string // of profiles, "" for the built-in ones
+	set     []setting
+}
+
+// setting is one flag as given, in order.
+type setting struct {
+	direction  lab.Direction
+	key, value string
+	flag       string
+}
+
+// add defines the flags.
+func (l *linkFlags) add(f *pflag.FlagSet) {
+	f.StringVarP(&l.profile, "profile", "p", l.profile, "`NAME` of the link to start from")
+	f.StringVar(&l.file, "profiles", "", "`FILE` to read profiles from, instead of the built-in ones")
+	help := map[string]string{
+		"rate":            "`RATE` in IP bytes, such as 50mbit; 0 is unlimited",
+		"rtt":             "round-trip `TIME` without queueing, such as 40ms",
+		"delay":           "one-way `TIME`, instead of --rtt",
+		"jitter":          "largest deviation of the one-way delay, to both sides, a `TIME`",
+		"jitter_reorders": "let jitter change the order of packets (`BOOL`)",
+		"loss":            "`PERCENT` of packets lost, after the bottleneck",
+		"burst":           "mean `PACKETS` of a loss burst; 1 is independent losses",
+		"queue":           "`SIZE` of the queue before the bottleneck, such as 250KB or 1BDP",
+		"duplicate":       "`PERCENT` of packets delivered twice",
+		"reorder":         "`PERCENT` of packets held back",
+		"reorder_delay":   "`TIME` that a packet is held back at most (default 5ms)",
+		"corrupt":         "`PERCENT` of packets with one bit flipped",
+		"mtu":             "largest packet in `BYTES`",
+		"policer_rate":    "drop what exceeds a token bucket of that `RATE`",
+		"policer_burst":   "`SIZE` of the token bucket",
+	}
+	for _, key := range lab.Keys() {
+		name := strings.ReplaceAll(key, "_", "-")
+		l.define(f, setting{lab.Both, key, "", name}, help[key])
+		if key == "rtt" {
+			continue
+		}
+		for i, d := range []lab.Direction{lab.Up, lab.Down} {
+			one := name + []string{"-up", "-down"}[i]
+			l.define(f, setting{d, key, "", one}, help[key])
+			f.Lookup(one).Hidden = true // the long text tells of them
+		}
+	}
+}
+
+func (l *linkFlags) define(f *pflag.FlagSet, s setting, help string) {
+	f.Var(&settingFlag{l, s}, s.flag, help)
+	if s.key == "jitter_reorders" {
+		f.Lookup(s.flag).NoOptDefVal = "true"
+	}
+}
+
+// settingFlag adds a setting when its flag is given.
+type settingFlag struct {
+	to *linkFlags
+	s  setting
+}
+
+func (v *settingFlag) String() string { return v.s.value }
+
+// Type is the placeholder in the help.
+func (v *settingFlag) Type() string { return "value" }
+
+// Set reports mistakes at once, so that they name the flag.
+func (v *settingFlag) Set(value string) error {
+	v.s.value = value
+	var trial lab.Spec
+	if err := trial.Set(v.s.direction, v.s.key, value); err != nil {
+		return err
+	}
+	v.to.set = append(v.to.set, v.s)
+	return nil
+}
+
+func (l *linkFlags) profiles() ([]lab.Profile, error) {
+	if l.file == "" {
+		return lab.Profiles()
+	}
+	text, err := os.ReadFile(l.file)
+	if err != nil {
+		return nil, &codeError{2, fmt.Errorf("--profiles: %w", err)}
+	}
+	all, err := lab.ParseProfiles(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", l.file, err)
+	}
+	return all, nil
+}
+
+// path is the link that the flags describe.
+func (l *linkFlags) path() (lab.Path, error) {
+	all, err := l.profiles()
+	if err != nil {
+		return lab.Path{}, err
+	}
+	p, err := lab.FindProfile(all, l.profile)
+	if err != nil {
+		return lab.Path{}, err
+	}
+	for _, s := range l.set {
+		if err := p.Spec.Set(s.direction, s.key, s.value); err != nil {
+			return lab.Path{}, err
+		}
+	}
+	return p.Spec.Resolve()
+}
+
+// list writes the profiles for people.
+func (l *linkFlags) list(out io.Writer) error {
+	all, err := l.profiles()
+	if err != nil {
+		return err
+	}
+	return lab.WriteProfiles(out, all)
+}

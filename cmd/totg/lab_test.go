@@ -1,0 +1,58 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestLabMistakes(t *testing.T) {
+	for _, c := range []struct {
+		args, want string
+	}{
+		{"lab --loss 120", `--loss" flag: link: loss: cannot read percentage "120"; write a number from 0 to 100`},
+		{"lab --rate-up fast", `cannot read rate "fast"`},
+		{"lab --rtt-up 5ms", "unknown flag: --rtt-up"},
+		{"lab --jitter 30ms", "jitter 30ms is not between 0 and the one-way delay of 20ms"},
+		{"lab --mtu 500", "mtu: at least 1280"},
+		{"lab --burst 5 --loss 90", "burst 5 is too short for a loss of 0.9"},
+		{"lab --profile moon", `no profile "moon"; there are clean, geo,`},
+		{"lab --profiles /no/such/file", "--profiles: open /no/such/file: no such file"},
+		{"lab --bandwidth all", `--bandwidth: cannot read rate "all"`},
+		{"demo --size 0", `--size "0": write for example 20MB`},
+		{"demo --size much", `--size "much"`},
+		{"demo --limit 1ms", "--limit 1ms: at least 1s"},
+		{"demo --profile moon", "no profile"},
+		{"demo now", `demo takes no argument "now"`},
+	} {
+		r := run(t, "", strings.Fields(c.args)...)
+		if r.code != codeUsage || !strings.Contains(r.errors, c.want) || strings.Count(r.errors, "\n") != 1 || !strings.HasPrefix(r.errors, "totg: ") {
+			t.Errorf("totg %s: %+v, want %q", c.args, r, c.want)
+		}
+	}
+}
+
+func TestLabList(t *testing.T) {
+	out := ok(t, "", "lab", "--list")
+	for _, want := range []string{"PROFILE", "lossy-50", "50Mbit/50Mbit", "geo-storm"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+}
+
+// The flags reach the link, one direction or both, and the command's exit code
+// and output are the program's.
+func TestLabRuns(t *testing.T) {
+	cmd := totg(t, "lab", "--no-tunnel", "--rate", "8mbit", "--rtt", "10ms", "--loss", "0", "--loss-down", "30", "--rate-up=2mbit",
+		"sh", "-c", "echo $0; exit 9", "$TOTG_DIRECT6")
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	_ = cmd.Run() // the exit code says it
+	if code := cmd.ProcessState.ExitCode(); code != 9 || out.String() != "fd99::2\n" {
+		t.Errorf("exit code %d, output %q", code, out.String())
+	}
+	want := "link: up 2Mbit, queue 15 KB, loss 0 %; down 8Mbit, queue 15 KB, loss 30 %; RTT 10ms\n"
+	if !strings.HasPrefix(errs.String(), want) {
+		t.Errorf("%s, want %s", errs.String(), want)
+	}
+}

@@ -1,0 +1,221 @@
+package lab
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const (
+	tunnelPort = 4430
+
+	// upTime bounds the wait for the first answer through the tunnel; a handshake
+	// needs many tries where nine packets in ten are lost.
+	upTime = 30 * time.Second
+
+	// knock is the time between two requests while waiting.
+	knock = 50 * time.Millisecond
+
+	// statusTime bounds one question to a daemon.
+	statusTime = 3 * time.Second
+
+	runDirEnv = "TOTG_RUN_DIR" // where a daemon puts its control socket
+)
+
+// tunnelConfig is what newTunnel needs beside the hosts.
+type tunnelConfig struct {
+	dir       string    // for keys, configurations and sockets
+	bandwidth int64     // bit/s each way, 0 for the link's rates
+	live      io.Writer // log output while running, or nil
+}
+
+// tunnel is the pair of daemons.
+type tunnel struct {
+	w       *world
+	dir     string
+	daemons [2]*child
+}
+
+// newTunnel starts the daemons and waits until a ping gets through.
+func newTunnel(ctx context.Context, w *world, cfg tunnelConfig) (*tunnel, error) {
+	up, down := w.path.Up.Rate, w.path.Down.Rate
+	if cfg.bandwidth > 0 {
+		up, down = cfg.bandwidth, cfg.bandwidth
+	}
+	if up == 0 || down == 0 {
+		return nil, fmt.Errorf("%w: bandwidth: the link's rate is unlimited; say what the tunnel may send (--bandwidth 100mbit)", ErrSpec)
+	}
+	t := &tunnel{w: w, dir: cfg.dir}
+	if err := t.configure(up, down); err != nil {
+		return nil, err
+	}
+	for i, h := range []*host{w.a, w.b} {
+		name := strings.ToLower(h.name)
+		c, err := background(h, name, t.env(name), cfg.live, "/proc/self/exe", "up", "-c", t.file(name, "toml"))
+		if err != nil {
+			t.stop()
+			return nil, fmt.Errorf("%w: %w", ErrTunnel, err)
+		}
+		t.daemons[i] = c
+	}
+	if err := t.wait(ctx); err != nil {
+		t.stop()
+		return nil, err
+	}
+	return t, nil
+}
+
+// stop ends the daemons. It may be called again.
+func (t *tunnel) stop() {
+	for _, c := range t.daemons {
+		if c != nil {
+			c.stop()
+		}
+	}
+}
+
+func (t *tunnel) file(name, suffix string) string { return filepath.Join(t.dir, name+"."+suffix) }
+
+func (t *tunnel) env(name string) []string {
+	return environment(map[string]string{runDirEnv: t.file(name, "run")})
+}
+
+// configure writes keys, configurations and folders. up and down are bit/s.
+func (t *tunnel) configure(up, down int64) error {
+	keyA, pubA, err := newKey()
+	if err != nil {
+		return err
+	}
+	keyB, pubB, err := newKey()
+	if err != nil {
+		return err
+	}
+	for name, content := range map[string]string{
+		"a": daemonConfig{
+			key: keyA, peerKey: pubB, peer: "b", bandwidth: up,
+			addresses: [2]string{innerA, innerA6}, allowed: [2]string{innerB, innerB6}, endpoint: directB,
+		}.toml(),
+		"b": daemonConfig{
+			key: keyB, peerKey: pubA, peer: "a", bandwidth: down,
+			addresses: [2]string{innerB, innerB6}, allowed: [2]string{innerA, innerA6}, endpoint: directA,
+		}.toml(),
+	} {
+		if err := os.WriteFile(t.file(name, "toml"), []byte(content), 0o600); err != nil {
+			return err
+		}
+		if err := os.MkdirAll(t.file(name, "run"), 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newKey is a fresh key pair in the text form of configuration files: base64 of
+// the Ed25519 seed and of the public key.
+func newKey() (private, public string, err error) {
+	pub, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return "", "", fmt.Errorf("generate a key: %w", err)
+	}
+	return base64.StdEncoding.EncodeToString(key.Seed()), base64.StdEncoding.EncodeToString(pub), nil
+}
+
+type daemonConfig struct {
+	key, peerKey, peer, endpoint string
+	addresses, allowed           [2]string // IPv4, IPv6
+	bandwidth                    int64     // bit/s
+}
+
+func (c daemonConfig) toml() string {
+	return fmt.Sprintf(`[interface]
+name = %q
+private_key = %q
+addresses = ["%s/24", "%s/64"]
+listen = "0.0.0.0:%d"
+bandwidth = "%dbit"
+rate = "fixed"
+
+[[peer]]
+name = %q
+public_key = %q
+endpoint = "%s:%d"
+allowed_ips = ["%s/32", "%s/128"]
+`, tunnelName, c.key, c.addresses[0], c.addresses[1], tunnelPort, c.bandwidth,
+		c.peer, c.peerKey, c.endpoint, tunnelPort, c.allowed[0], c.allowed[1])
+}
+
+// wait pings through the tunnel until an answer comes.
+func (t *tunnel) wait(ctx context.Context) error {
+	p, err := newPinger(t.w.a, innerB)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	deadline := wallClock().Add(upTime + 20*t.w.path.RTT())
+	for seq := uint16(0); ; seq++ {
+		for _, c := range t.daemons {
+			if c.ended() {
+				return t.failure(c, fmt.Sprintf("the daemon in host %s ended (%v)", strings.ToUpper(c.name), c.err))
+			}
+		}
+		switch now := wallClock(); {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case now.After(deadline):
+			return t.failure(t.daemons[0], "no answer through it in time")
+		default:
+			p.send(seq)
+			if _, err := p.receive(now.Add(knock)); err == nil {
+				return nil
+			}
+		}
+	}
+}
+
+func (t *tunnel) failure(c *child, what string) error {
+	log := c.log.last(8)
+	if log == "" {
+		log = "(nothing)"
+	}
+	return fmt.Errorf("%w: %s; the last lines of the log of host %s:\n%s", ErrTunnel, what, strings.ToUpper(c.name), log)
+}
+
+// hostStatus is what the summary shows of a daemon's status.
+type hostStatus struct {
+	Host  string `json:"-"`
+	Peers []struct {
+		TxDatagrams uint64            `json:"tx_datagrams"`
+		RxDatagrams uint64            `json:"rx_datagrams"`
+		TxPackets   uint64            `json:"tx_packets"`
+		RxPackets   uint64            `json:"rx_packets"`
+		Resent      uint64            `json:"resent"`
+		Loss        float64           `json:"loss"`
+		Drops       map[string]uint64 `json:"drops"`
+	} `json:"peers"`
+}
+
+// status asks both daemons. One that does not answer is left out.
+func (t *tunnel) status() []hostStatus {
+	var all []hostStatus
+	for _, name := range []string{"a", "b"} {
+		ctx, cancel := context.WithTimeout(context.Background(), statusTime)
+		cmd := exec.CommandContext(ctx, "/proc/self/exe", "status", "--json", tunnelName)
+		cmd.Env = t.env(name)
+		out, err := cmd.Output()
+		cancel()
+		s := hostStatus{Host: strings.ToUpper(name)}
+		if err == nil && json.Unmarshal(out, &s) == nil {
+			all = append(all, s)
+		}
+	}
+	return all
+}

@@ -1,0 +1,84 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+)
+
+// world is two hosts and the wire between them.
+type world struct {
+	path Path
+	a, b *host
+	wire *emulator
+
+	drops [2]uint64 // of the hosts' ends of the wire, valid after close
+}
+
+// newWorld makes hosts A and B and starts the emulator.
+func newWorld(path Path, congestion string, seed uint64) (*world, error) {
+	w := &world{path: path}
+	mtu := min(path.Up.MTU, path.Down.MTU)
+	var errA, errB error
+	w.a, errA = newHost("A", mtu, congestion, directA, directA6)
+	if errA == nil {
+		w.b, errB = newHost("B", mtu, congestion, directB, directB6)
+	}
+	err := errors.Join(errA, errB)
+	if err == nil {
+		w.wire, err = newEmulator(path, w.a.wire, w.b.wire, seed)
+	}
+	if err != nil {
+		w.close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// close stops the emulator and ends the hosts. It may be called again.
+func (w *world) close() {
+	for i, h := range []*host{w.a, w.b} {
+		if h != nil && h.wire >= 0 {
+			w.drops[i] = h.drops()
+		}
+	}
+	if w.wire != nil {
+		w.wire.close()
+	}
+	for _, h := range []*host{w.a, w.b} {
+		if h != nil {
+			h.close()
+		}
+	}
+}
+
+// vars are the variables that every command in the lab sees. Without a tunnel,
+// the peer is reached directly, so that a command works both ways.
+func (w *world) vars(tunnelled bool) map[string]string {
+	v := map[string]string{
+		"TOTG_LAB":     "1",
+		"TOTG_PEER":    innerB,
+		"TOTG_PEER6":   innerB6,
+		"TOTG_DIRECT":  directB,
+		"TOTG_DIRECT6": directB6,
+		"TOTG_NETNS_A": w.a.ns.path(),
+		"TOTG_NETNS_B": w.b.ns.path(),
+	}
+	if !tunnelled {
+		v["TOTG_PEER"], v["TOTG_PEER6"] = directB, directB6
+	}
+	return v
+}
+
+// describe is the link in one line.
+func describe(p Path) string {
+	if sameLink(p) {
+		return fmt.Sprintf("%s, RTT %v", describeSide(p.Up.Rate, p.Up.Loss, p.Up.Burst, p.Up.Queue), p.RTT())
+	}
+	return fmt.Sprintf("up %s; down %s; RTT %v",
+		describeSide(p.Up.Rate, p.Up.Loss, p.Up.Burst, p.Up.Queue),
+		describeSide(p.Down.Rate, p.Down.Loss, p.Down.Burst, p.Down.Queue), p.RTT())
+}
+
+func sameLink(p Path) bool {
+	return p.Up.Rate == p.Down.Rate && p.Up.Loss == p.Down.Loss && p.Up.Burst == p.Down.Burst && p.Up.Queue == p.Down.Queue
+}

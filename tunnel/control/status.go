@@ -1,0 +1,118 @@
+package control
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// States of a peer.
+const (
+	StateIdle       = "idle"       // no session, and none is tried
+	StateConnecting = "connecting" // no session yet, or the last one went silent
+	StateUp         = "up"         // a session carries data
+	StateClosed     = "closed"     // the tunnel goes down
+)
+
+// Status is what a running tunnel tells about itself. Its JSON form is stable: members are added, never renamed or removed.
+// Counters count from the tunnel's start, those of a peer from when the peer came into the configuration.
+type Status struct {
+	Version   string `json:"version"`
+	PID       int    `json:"pid"`
+	Interface string `json:"interface"`
+	Mode      string `json:"mode"` // "tun" or "tap"
+	MTU       int    `json:"mtu"`  // bytes, of inner packets
+	PublicKey string `json:"public_key"`
+	Listen    string `json:"listen"`
+	RateBits  int64  `json:"rate_bits"` // configured rate, bit/s of outer IP bytes
+
+	Uptime time.Duration `json:"-"` // uptime_seconds
+
+	Peers []PeerStatus      `json:"peers"`
+	Drops map[string]uint64 `json:"drops"` // datagrams and packets dropped before a peer was known, by reason
+}
+
+// PeerStatus is one peer's part of Status.
+type PeerStatus struct {
+	Name          string    `json:"name"`
+	PublicKey     string    `json:"public_key"`
+	State         string    `json:"state"`                   // one of the State constants
+	Endpoint      string    `json:"endpoint"`                // empty: not known
+	LastHandshake time.Time `json:"last_handshake,omitzero"` // zero: never
+	LastReceived  time.Time `json:"last_received,omitzero"`  // authenticated datagram; zero: none yet
+
+	TxBytes     uint64 `json:"tx_bytes"` // of inner packets
+	RxBytes     uint64 `json:"rx_bytes"`
+	TxPackets   uint64 `json:"tx_packets"` // inner packets
+	RxPackets   uint64 `json:"rx_packets"`
+	TxDatagrams uint64 `json:"tx_datagrams"` // outer datagrams
+	RxDatagrams uint64 `json:"rx_datagrams"`
+	Resent      uint64 `json:"resent"` // symbols (the content of a datagram) that were sent again
+
+	Loss         float64       `json:"loss"`          // share, 0 … 1, of our datagrams that did not arrive
+	ReturnLoss   float64       `json:"return_loss"`   // share of the peer's receipts that did not arrive here
+	RTT          time.Duration `json:"-"`             // rtt_seconds; 0: not measured
+	RateBits     int64         `json:"rate_bits"`     // current sending rate, bit/s of outer IP bytes
+	QueueBytes   int64         `json:"queue_bytes"`   // inner bytes that wait to be sent
+	DatagramSize int           `json:"datagram_size"` // bytes of UDP payload that the path takes; 0: not known
+
+	Drops map[string]uint64 `json:"drops"` // by reason
+}
+
+// statusJSON and peerJSON carry durations as seconds.
+type (
+	plainStatus Status
+	statusJSON  struct {
+		*plainStatus
+		Uptime float64 `json:"uptime_seconds"`
+	}
+	plainPeer PeerStatus
+	peerJSON  struct {
+		*plainPeer
+		RTT float64 `json:"rtt_seconds"`
+	}
+)
+
+// MarshalJSON writes durations in seconds, and lists and tables that are empty as such rather than as null.
+func (s Status) MarshalJSON() ([]byte, error) {
+	if s.Peers == nil {
+		s.Peers = []PeerStatus{}
+	}
+	if s.Drops == nil {
+		s.Drops = map[string]uint64{}
+	}
+	return json.Marshal(statusJSON{(*plainStatus)(&s), s.Uptime.Seconds()})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (s *Status) UnmarshalJSON(b []byte) error {
+	j := statusJSON{plainStatus: (*plainStatus)(s)}
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	s.Uptime = fromSeconds(j.Uptime)
+	return nil
+}
+
+// MarshalJSON writes durations in seconds.
+func (p PeerStatus) MarshalJSON() ([]byte, error) {
+	if p.Drops == nil {
+		p.Drops = map[string]uint64{}
+	}
+	return json.Marshal(peerJSON{(*plainPeer)(&p), p.RTT.Seconds()})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (p *PeerStatus) UnmarshalJSON(b []byte) error {
+	j := peerJSON{plainPeer: (*plainPeer)(p)}
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	p.RTT = fromSeconds(j.RTT)
+	return nil
+}
+
+// fromSeconds rounds to the nanosecond; what no Duration can hold becomes the nearest one.
+func fromSeconds(s float64) time.Duration {
+	const most = float64(1<<63 - 1024) // the largest float64 that an int64 holds
+	return time.Duration(min(max(s*1e9+0.5, -most), most))
+}

@@ -1,0 +1,356 @@
+package tunnel
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/totg/totg/internal/wire"
+	"github.com/totg/totg/tunnel/config"
+	"github.com/totg/totg/tunnel/flow"
+	"github.com/totg/totg/tunnel/peer"
+	"github.com/totg/totg/tunnel/route"
+	"github.com/totg/totg/tunnel/tun"
+	"github.com/totg/totg/tunnel/udp"
+)
+
+// loop is the running tunnel. Its fields belong to the goroutine of run, but for
+// the pumps' channels.
+type loop struct {
+	opt     Options
+	log     *slog.Logger
+	started time.Time
+	random  io.Reader
+	stop    context.CancelFunc
+
+	device  *tun.Device
+	socket  *udp.Socket
+	applied *route.Applied
+	timer   *timer
+	pumps   sync.WaitGroup
+	calls   chan func() // run in the loop, for control and resolution
+
+	table  peerTable
+	out    sendBuffer
+	packet [flow.MaxUnit]byte
+	drops  dropCounters
+}
+
+// dropCounters count what reached no peer.
+type dropCounters struct {
+	malformed   uint64 // datagrams too short or of an unknown type
+	unknown     uint64 // receiver index of no peer
+	badInit     uint64 // INIT that does not open, or of a stranger
+	noPeer      uint64 // inner packets to an address of no peer
+	badPacket   uint64 // units from the device that are no IP packets
+	source      uint64 // inner packets from an address that the peer may not use
+	deviceError uint64 // inner packets that the kernel refused
+	sendError   uint64 // datagrams that the kernel refused
+}
+
+// Sizes of the free lists: enough to keep a pump busy while the loop works.
+const (
+	deviceBuffers = 16
+	socketBuffers = 16
+)
+
+// inbound is a run of datagrams from the socket.
+type inbound struct {
+	buf  []byte
+	n    int
+	seg  int
+	from netip.AddrPort
+	ce   bool
+}
+
+// outbound is a unit from the device.
+type outbound struct {
+	buf  []byte
+	unit []byte
+}
+
+// run works until ctx ends or the device is gone.
+func (l *loop) run(ctx context.Context) {
+	fromDevice, freeUnits := make(chan outbound, deviceBuffers), make(chan []byte, deviceBuffers)
+	fromSocket, freeRuns := make(chan inbound, socketBuffers), make(chan []byte, socketBuffers)
+	for range deviceBuffers {
+		freeUnits <- make([]byte, tun.MaxUnit)
+	}
+	for range socketBuffers {
+		freeRuns <- make([]byte, udp.MaxRun)
+	}
+	l.pumps.Add(3)
+	go l.pumpDevice(ctx, fromDevice, freeUnits)
+	go l.pumpSocket(ctx, fromSocket, freeRuns)
+	go l.timer.pump(&l.pumps)
+	l.drainAll(time.Now())
+	for {
+		l.timer.set(time.Now(), l.table.nextDeadline())
+		select {
+		case u := <-fromDevice:
+			l.handleUnit(time.Now(), u.unit)
+			freeUnits <- u.buf
+		case d := <-fromSocket:
+			l.handleRun(time.Now(), d)
+			freeRuns <- d.buf
+		case <-l.timer.fired:
+			l.handleTimers(time.Now())
+		case f := <-l.calls:
+			f()
+		case c := <-l.opt.Reload:
+			l.reload(c)
+		case <-ctx.Done():
+			l.goodbye()
+			return
+		}
+	}
+}
+
+// pumpDevice reads units from the interface.
+func (l *loop) pumpDevice(ctx context.Context, to chan<- outbound, free <-chan []byte) {
+	defer l.pumps.Done()
+	for {
+		var buf []byte
+		select {
+		case buf = <-free:
+		case <-ctx.Done():
+			return
+		}
+		unit, err := l.device.Read(buf)
+		if err != nil {
+			if !errors.Is(err, os.ErrClosed) {
+				l.log.Error("interface is gone", slog.Any("error", err))
+				l.stop()
+			}
+			return
+		}
+		select {
+		case to <- outbound{buf: buf, unit: unit}:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// pumpSocket reads runs of datagrams from the socket. Errors of a UDP socket
+// are news about datagrams sent earlier: to the protocol they are loss.
+func (l *loop) pumpSocket(ctx context.Context, to chan<- inbound, free <-chan []byte) {
+	defer l.pumps.Done()
+	for {
+		var d inbound
+		select {
+		case d.buf = <-free:
+		case <-ctx.Done():
+			return
+		}
+		for {
+			var err error
+			d.n, d.seg, d.from, d.ce, err = l.socket.Receive(d.buf)
+			if err == nil {
+				break
+			}
+			if errors.Is(err, os.ErrClosed) || ctx.Err() != nil {
+				return
+			}
+			l.log.Debug("receive failed", slog.Any("error", err))
+		}
+		select {
+		case to <- d:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// handleUnit gives a unit from the interface to the peer that its destination
+// belongs to.
+func (l *loop) handleUnit(now time.Time, unit []byte) {
+	pkt, ok := flow.Parse(unit)
+	if !ok {
+		l.drops.badPacket++
+		return
+	}
+	p := l.table.route(pkt.Dst)
+	if p == nil {
+		l.drops.noPeer++
+		return
+	}
+	p.core.WritePacket(now, unit) // a full queue counts the drop itself
+	l.drain(now, p)
+}
+
+// handleRun gives datagrams from the socket to their peers.
+func (l *loop) handleRun(now time.Time, d inbound) {
+	in := peer.Inbound{From: d.from, CE: d.ce}
+	for rest := d.buf[:d.n]; len(rest) > 0; {
+		n := min(d.seg, len(rest))
+		p := l.deliver(now, in, rest[:n])
+		rest = rest[n:]
+		if p != nil && !p.dirty {
+			p.dirty = true
+			l.table.dirty = append(l.table.dirty, p)
+		}
+	}
+	for _, p := range l.table.dirty {
+		p.dirty = false
+		l.drain(now, p)
+	}
+	l.table.dirty = l.table.dirty[:0]
+}
+
+// deliver finds the peer of a datagram by its receiver index, or by the key
+// inside an INIT, and hands it over.
+func (l *loop) deliver(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
+	if len(b) < 9 {
+		l.drops.malformed++
+		return nil
+	}
+	var p *tunnelPeer
+	switch b[0] {
+	case wire.TypeData:
+		p = l.table.byIndex[binary.BigEndian.Uint32(b[1:])]
+	case wire.TypeResp:
+		p = l.table.byIndex[binary.BigEndian.Uint32(b[5:])]
+	case wire.TypeInit:
+		return l.deliverInit(now, in, b)
+	default:
+		l.drops.malformed++
+		return nil
+	}
+	if p == nil {
+		l.drops.unknown++
+		return nil
+	}
+	p.core.HandleDatagram(now, in, b)
+	return p
+}
+
+func (l *loop) deliverInit(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
+	init, err := l.table.identity.OpenInit(b)
+	if err != nil {
+		l.drops.badInit++
+		return nil
+	}
+	p := l.table.byStatic[init.Remote]
+	if p == nil {
+		l.drops.badInit++
+		return nil
+	}
+	p.core.HandleInit(now, in, init, b)
+	return p
+}
+
+// handleTimers runs the peers whose deadline has come.
+func (l *loop) handleTimers(now time.Time) {
+	for _, p := range l.table.peers {
+		if !p.deadline.IsZero() && !now.Before(p.deadline) {
+			p.core.HandleTimeout(now)
+			l.drain(now, p)
+		}
+	}
+}
+
+func (l *loop) drainAll(now time.Time) {
+	for _, p := range l.table.peers {
+		l.drain(now, p)
+	}
+}
+
+// drain takes everything out of a core that an input may have put there.
+func (l *loop) drain(now time.Time, p *tunnelPeer) {
+	for {
+		n, ok := p.core.ReadPacket(l.packet[:])
+		if !ok {
+			break
+		}
+		l.deliverUnit(p, l.packet[:n])
+	}
+	for {
+		n, to, ok := p.core.Poll(now, l.out.next())
+		if !ok {
+			break
+		}
+		l.drops.sendError += l.out.add(l.socket, n, to)
+	}
+	l.drops.sendError += l.out.flush(l.socket)
+	for {
+		e, ok := p.core.PollEvent()
+		if !ok {
+			break
+		}
+		l.onEvent(p, e)
+	}
+	p.deadline = p.core.NextDeadline()
+}
+
+// deliverUnit writes a unit from a peer to the interface, if its source is one
+// of the peer's addresses (T-1).
+func (l *loop) deliverUnit(p *tunnelPeer, unit []byte) {
+	pkt, _ := flow.Parse(unit) // the core has checked it
+	if ethernet := unit[0]&flow.FlagEthernet != 0; ethernet != l.table.ethernet {
+		l.drops.source++
+		return
+	}
+	if !l.table.ethernet && l.table.route(pkt.Src) != p {
+		l.drops.source++
+		return
+	}
+	if err := l.device.Write(unit); err != nil {
+		l.drops.deviceError++
+	}
+}
+
+func (l *loop) onEvent(p *tunnelPeer, e peer.Event) {
+	name := slog.String("peer", p.config.Name)
+	switch e.Kind {
+	case peer.IndexAdded:
+		l.table.byIndex[e.Index] = p
+	case peer.IndexRemoved:
+		if l.table.byIndex[e.Index] == p {
+			delete(l.table.byIndex, e.Index)
+		}
+	case peer.SessionUp:
+		st := p.core.Status()
+		l.log.Info("session is up", name, slog.String("endpoint", st.Endpoint.String()))
+	case peer.SessionDown:
+		l.log.Info("session is down", name, slog.String("reason", e.Err.Error()))
+	case peer.PathChanged:
+		st := p.core.Status()
+		l.log.Info("peer moved", name, slog.String("endpoint", st.Endpoint.String()))
+	}
+}
+
+// goodbye tells the peers that the tunnel goes down.
+func (l *loop) goodbye() {
+	now := time.Now()
+	for _, p := range l.table.peers {
+		p.core.Close(now, peer.CloseNormal)
+		l.drain(now, p)
+	}
+}
+
+// reload follows a changed configuration as far as a running tunnel can.
+func (l *loop) reload(c *config.Config) {
+	was, is := l.opt.Config.Interface, c.Interface
+	if was.Name != is.Name || was.Mode != is.Mode || was.Listen != is.Listen || was.Bandwidth != is.Bandwidth ||
+		!was.PrivateKey.Equal(is.PrivateKey) {
+		l.log.Warn("reload refused: name, mode, listen, bandwidth and private key take a restart")
+		return
+	}
+	if err := l.applied.Update(l.plan(c)); err != nil {
+		l.log.Error("reload refused", slog.Any("error", err))
+		return
+	}
+	if err := l.setPeers(c); err != nil {
+		l.log.Error("reload incomplete", slog.Any("error", err))
+		return
+	}
+	l.opt.Config = c
+	l.log.Info("configuration reloaded", slog.Int("peers", len(c.Peers)))
+}

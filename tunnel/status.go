@@ -1,0 +1,80 @@
+package tunnel
+
+import (
+	"context"
+	"maps"
+	"os"
+	"time"
+
+	"github.com/totg/totg/tunnel/control"
+	"github.com/totg/totg/tunnel/peer"
+)
+
+// Status answers the control socket: the loop fills it in.
+func (l *loop) Status(ctx context.Context) (control.Status, error) {
+	answer := make(chan control.Status, 1)
+	select {
+	case l.calls <- func() { answer <- l.status() }:
+	case <-ctx.Done():
+		return control.Status{}, ctx.Err()
+	}
+	select {
+	case st := <-answer:
+		return st, nil
+	case <-ctx.Done():
+		return control.Status{}, ctx.Err()
+	}
+}
+
+// Stop begins the tunnel's end.
+func (l *loop) Stop() { l.stop() }
+
+func (l *loop) status() control.Status {
+	c := l.opt.Config.Interface
+	st := control.Status{
+		Version: l.opt.Version, PID: os.Getpid(), Interface: l.device.Name(), Mode: string(c.Mode), MTU: c.MTU,
+		PublicKey: c.PrivateKey.Public().Base64(), Listen: l.socket.LocalAddr().String(),
+		RateBits: int64(c.Bandwidth), Uptime: time.Since(l.started), Drops: l.drops.byReason(),
+	}
+	for _, p := range l.table.peers {
+		st.Peers = append(st.Peers, p.status())
+	}
+	return st
+}
+
+func (p *tunnelPeer) status() control.PeerStatus {
+	s := p.core.Status()
+	out := control.PeerStatus{
+		Name: p.config.Name, PublicKey: p.config.PublicKey.Base64(), State: s.State,
+		LastHandshake: s.LastHandshake,
+		TxBytes:       s.TxBytes, RxBytes: s.RxBytes, TxPackets: s.TxPackets, RxPackets: s.RxPackets,
+		TxDatagrams: s.TxDatagrams, RxDatagrams: s.RxDatagrams, Resent: s.Resent,
+		Loss: s.Loss, RTT: s.RTT, RateBits: s.Rate, QueueBytes: int64(s.QueueBytes), DatagramSize: s.Datagram,
+		Drops: map[string]uint64{},
+	}
+	if s.Endpoint.IsValid() {
+		out.Endpoint = s.Endpoint.String()
+	}
+	for reason := peer.DropNone + 1; reason < peer.NumDropReasons; reason++ {
+		if n := s.Drops[reason]; n > 0 {
+			out.Drops[reason.String()] = n
+		}
+	}
+	maps.Copy(out.Drops, nonZero(map[string]uint64{
+		"queue_full": s.QueueDropped, "expired": s.Expired, "useless": s.Useless, "bad_unit": s.RxMalformed,
+	}))
+	return out
+}
+
+func (d *dropCounters) byReason() map[string]uint64 {
+	return nonZero(map[string]uint64{
+		"malformed": d.malformed, "unknown_index": d.unknown, "bad_init": d.badInit, "no_peer": d.noPeer,
+		"bad_packet": d.badPacket, "source": d.source, "device_error": d.deviceError, "send_error": d.sendError,
+	})
+}
+
+// nonZero leaves out what never happened.
+func nonZero(m map[string]uint64) map[string]uint64 {
+	maps.DeleteFunc(m, func(_ string, n uint64) bool { return n == 0 })
+	return m
+}

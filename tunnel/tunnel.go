@@ -1,0 +1,136 @@
+// Package tunnel is the shell around the pure cores: it moves units between the
+// tunnel's interface and the peers, and datagrams between the peers and the
+// socket (requirement T-1).
+//
+// Run opens the interface, the socket and the control socket, then works until
+// its context ends. Pumps read the interface and the socket into buffers of a
+// bounded free list; one loop goroutine owns the peers, the timer and all
+// writes. No lock is shared with a core.
+//
+// Logging is here and in the command alone, never per packet above debug.
+package tunnel
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/totg/totg/tunnel/config"
+	"github.com/totg/totg/tunnel/control"
+	"github.com/totg/totg/tunnel/route"
+	"github.com/totg/totg/tunnel/tun"
+	"github.com/totg/totg/tunnel/udp"
+)
+
+// Options are the arguments of Run.
+type Options struct {
+	Config *config.Config
+	Log    *slog.Logger
+	// Reload brings configurations to change to while running; it may be nil.
+	Reload <-chan *config.Config
+	// Version of the program, for status.
+	Version string
+}
+
+// Run brings the tunnel up and returns when ctx ends, with everything it made
+// removed again (T-4). An error is one line that says what to do.
+func Run(ctx context.Context, opt Options) (err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	l := &loop{
+		opt: opt, log: opt.Log, started: time.Now(), random: rand.Reader, stop: stop,
+		calls: make(chan func(), 1),
+	}
+	// The control socket comes first and goes last: until then the interface's
+	// name is taken, and "totg down" waits.
+	server, err := control.Listen(control.Path(opt.Config.Interface.Name))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.release(), server.Close()) }()
+	if err := l.open(); err != nil {
+		return err
+	}
+	if err := l.setPeers(opt.Config); err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ctx, l) }()
+	l.log.Info("tunnel is up", slog.String("interface", l.device.Name()),
+		slog.String("listen", l.socket.LocalAddr().String()))
+	l.run(ctx)
+	l.log.Info("tunnel goes down", slog.String("interface", l.device.Name()))
+	return <-served
+}
+
+// open makes the interface, its addresses and routes, and the socket.
+func (l *loop) open() error {
+	c := l.opt.Config.Interface
+	device, err := tun.Open(tun.Config{Name: c.Name, MTU: c.MTU, TAP: c.Mode == config.ModeTAP})
+	if err != nil {
+		return err
+	}
+	l.device = device
+	if l.socket, err = udp.Listen(c.Listen, 0); err != nil {
+		return err
+	}
+	plan := l.plan(l.opt.Config)
+	if err := route.CleanStale(plan.Mark, plan.Table); err != nil {
+		return err
+	}
+	if hasDefault(plan.Routes) {
+		if err := l.socket.SetMark(plan.Mark); err != nil {
+			return err
+		}
+	}
+	if l.applied, err = route.Apply(plan); err != nil {
+		return err
+	}
+	if l.timer, err = newTimer(); err != nil {
+		return fmt.Errorf("open timer: %w", err)
+	}
+	return nil
+}
+
+// release undoes open, whatever it came to. The routes go first, for they name
+// the interface.
+func (l *loop) release() error {
+	var errs []error
+	if l.applied != nil {
+		errs = append(errs, l.applied.Remove())
+	}
+	if l.timer != nil {
+		l.timer.close()
+	}
+	if l.socket != nil {
+		_ = l.socket.Close() // nothing is in it
+	}
+	if l.device != nil {
+		_ = l.device.Close() // the kernel removes it in any case
+	}
+	l.pumps.Wait()
+	return errors.Join(errs...)
+}
+
+// markBase is the upper half of the firewall mark and the routing table of a
+// tunnel with a default route; the port below tells tunnels apart.
+const markBase = 0x746f_0000
+
+// plan is the interface's share of a configuration.
+func (l *loop) plan(c *config.Config) route.Plan {
+	port := l.socket.LocalAddr().Port()
+	p := route.Plan{
+		Interface: l.device.Name(), MTU: c.Interface.MTU, Addresses: c.Interface.Addresses,
+		Mark: markBase | uint32(port), Table: markBase | int(port), Port: port,
+	}
+	if c.Interface.Mode == config.ModeTAP {
+		return p // Ethernet has no routes to peers
+	}
+	for _, q := range c.Peers {
+		p.Routes = append(p.Routes, q.AllowedIPs...)
+	}
+	return p
+}
