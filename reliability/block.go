@@ -10,6 +10,16 @@ import (
 // over it wastes under 3 % at 50 % loss.
 const blockSymbols = 64
 
+// A block that is not full is closed by the first symbol that comes when it is
+// older than blockRTTs round trips, a Deadline block than a share of its
+// deadline. Repairs serve a growing block too, so it need not end when the queue
+// runs empty, and a flow that leaves capacity unused still gets blocks long
+// enough to code well.
+const (
+	blockRTTs          = 2
+	blockDeadlineShare = 4
+)
+
 // txSymbol is a source symbol in coded form: length, bytes.
 type txSymbol struct {
 	coded []byte
@@ -29,7 +39,8 @@ type txBlock struct {
 	inFlight int  // datagrams for it whose fate no receipt has shown
 	repairs  uint16
 	longest  int           // longest coded form, bytes
-	newest   time.Duration // birth of its newest symbol
+	born     time.Duration // birth of its first symbol
+	newest   time.Duration // … and of its newest
 }
 
 // blockStore holds the sender's blocks [oldest, next) and their symbols.
@@ -52,11 +63,8 @@ func (s *blockStore) block(id uint64) *txBlock { return &s.ring[id%MaxLiveBlocks
 
 func (s *blockStore) live(id uint64) bool { return id >= s.oldest && id < s.next }
 
-func (s *blockStore) canOpen(class Class) bool {
-	if s.symbols >= s.window {
-		return false
-	}
-	return s.open[class] != 0 || s.next-s.oldest < MaxLiveBlocks
+func (s *blockStore) canOpen() bool {
+	return s.symbols < s.window && s.next-s.oldest < MaxLiveBlocks
 }
 
 func (s *blockStore) buffer() []byte {
@@ -80,16 +88,19 @@ func (s *blockStore) list() []txSymbol {
 type newSymbol struct {
 	class Class
 	size  int
-	last  bool
 	tag   uint64
+	age   time.Duration // at which the open block is closed first
 }
 
 func (s *blockStore) commit(at time.Duration, n newSymbol) Transmission {
-	if n.size <= 0 || n.size > MaxSymbol || !s.canOpen(n.class) {
+	if n.size <= 0 || n.size > MaxSymbol || !s.canOpen() {
 		panic("reliability: commit of an empty symbol or beyond the window")
 	}
+	if id := s.open[n.class]; id > 0 && at-s.block(id-1).born > n.age {
+		s.close(id - 1)
+	}
 	if s.open[n.class] == 0 {
-		*s.block(s.next) = txBlock{symbols: s.list(), class: n.class}
+		*s.block(s.next) = txBlock{symbols: s.list(), class: n.class, born: at}
 		s.next++
 		s.open[n.class] = s.next
 	}
@@ -104,9 +115,8 @@ func (s *blockStore) commit(at time.Duration, n newSymbol) Transmission {
 	b.newest = at
 	s.symbols++
 	s.unreceipted++
-	if n.last || len(b.symbols) == blockSymbols {
-		b.closed = true
-		s.open[n.class] = 0
+	if len(b.symbols) == blockSymbols {
+		s.close(id)
 	}
 	return Transmission{block: id, index: uint16(len(b.symbols) - 1), valid: true}
 }
@@ -141,11 +151,11 @@ func (s *blockStore) onSent(t Transmission, pn uint64) (how sending) {
 }
 
 // choose returns what to send for a block that needs something: an uncoded copy
-// where at most two symbols are missing or the block is still open, else a
-// repair, which replaces any of them.
+// where at most two symbols are missing, else a repair, which replaces any of
+// them.
 func (s *blockStore) choose(id uint64) Transmission {
 	b := s.block(id)
-	if b.closed && b.deficit > 2 {
+	if b.deficit > 2 {
 		return Transmission{block: id, index: b.repairs, repair: true, valid: true}
 	}
 	best := -1
@@ -179,8 +189,15 @@ func (s *blockStore) finish(id uint64) {
 		s.pool = append(s.pool, y.coded[:rlc.BufferLen])
 		y.coded = nil
 	}
+	s.close(id)
+}
+
+// close fixes the size of a block.
+func (s *blockStore) close(id uint64) {
+	b := s.block(id)
+	b.closed = true
 	if s.open[b.class] == id+1 {
-		s.open[b.class], b.closed = 0, true
+		s.open[b.class] = 0
 	}
 }
 

@@ -56,11 +56,11 @@ func TestSourceCodec(t *testing.T) { // R-1, R-2
 }
 
 func TestRepairCodec(t *testing.T) {
-	want := Repair{Class: Bulk, Block: 77, K: 256, Number: 65535, Coded: []byte("coded")}
+	want := Repair{Class: Bulk, Block: 77, N: 256, Closed: true, Number: 65535, Coded: []byte("coded")}
 	checkCodec(t, want.Append(nil), want, ParseRepair, true)
 	for name, frame := range map[string][]byte{
 		"no symbol":  {0, 0, 0, 0, 0, 0, 0, 0, 1, 2},
-		"bad class":  {4, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3},
+		"bad flag":   {8, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3},
 		"too long":   append([]byte{0, 0, 0, 0, 0, 0, 0, 0}, make([]byte, MaxSymbol+3)...),
 		"no number":  {0, 0, 0, 0, 0, 0, 0},
 		"truncated":  {0, 0},
@@ -76,7 +76,7 @@ func TestRepairCodec(t *testing.T) { // R-2
 
 // FuzzRepair: the same for a REPAIR frame.
 func FuzzRepair(f *testing.F) {
-	s := Repair{Class: Bulk, Block: 9, K: 3, Number: 7, Coded: []byte("symbol")}
+	s := Repair{Class: Bulk, Block: 9, N: 3, Number: 7, Coded: []byte("symbol")}
 	f.Add(s.Append(nil)[1:])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := wire.NewReader(b)

@@ -60,6 +60,9 @@ func (s *Sender) receiptAgrees(c *Receipt, first uint64) bool {
 			continue
 		}
 		n := len(s.store.block(id).symbols)
+		if e.run == 0 && int(e.rank) > n {
+			return false
+		}
 		for i, bits := range e.received {
 			if bits>>min(8, max(0, n-8*i)) != 0 {
 				return false
@@ -139,8 +142,8 @@ func (s *Sender) applyStates(c *Receipt, first uint64, out *Outcome) (covered ui
 			}
 			id++
 		}
-		if e.deficit > 0 && s.store.live(id) && !s.store.block(id).done {
-			s.applyState(s.store.block(id), e, out)
+		if covered == id+1 && s.store.live(id) && !s.store.block(id).done {
+			s.applyState(id, e, out)
 		}
 	}
 	if c.ToEnd {
@@ -149,25 +152,19 @@ func (s *Sender) applyStates(c *Receipt, first uint64, out *Outcome) (covered ui
 	return covered
 }
 
-// applyState notes what an unfinished block has. The deficit counts the rank of
-// what arrived, repairs included; before the receiver knows K, or above 254, the
-// bitmap tells.
-func (s *Sender) applyState(b *txBlock, e blockState, out *Outcome) {
+// applyState notes what a block has that the receiver does not know to be
+// complete. What it lacks is what its rank, repairs included, leaves.
+func (s *Sender) applyState(id uint64, e blockState, out *Outcome) {
+	b := s.store.block(id)
 	for i := range 8 * len(e.received) {
 		if e.received[i/8]>>(i%8)&1 != 0 {
 			s.have(b, i, out)
 		}
 	}
-	missing := 0
-	for i := range b.symbols {
-		if !b.symbols[i].have {
-			missing++
-		}
+	s.store.setDeficit(b, max(0, len(b.symbols)-int(e.rank)))
+	if b.deficit == 0 {
+		s.finishBlock(id, out)
 	}
-	if b.closed && e.deficit < 255 {
-		missing = min(missing, int(e.deficit))
-	}
-	s.store.setDeficit(b, missing)
 }
 
 // settleBefore is the loss verdict: of a datagram that a receipt covers,

@@ -14,8 +14,9 @@ const (
 	// NeedUrgent holds for control, interactive and deadline blocks while
 	// other data waits: time is worth more than capacity.
 	NeedUrgent = 0.05
-	// NeedBulk holds for bulk blocks with a backlog: capacity is worth more.
-	NeedBulk = 0.5
+	// NeedBulk holds for bulk blocks with a backlog: capacity is worth more,
+	// but the oldest byte of an inner TCP waits for it too.
+	NeedBulk = 0.2
 )
 
 // NextNeeded is the need rule: it returns what to send for the oldest
@@ -36,7 +37,9 @@ func (s *Sender) NextNeeded(now time.Time, class Class, theta float64) Transmiss
 			s.store.finish(id)
 			continue
 		}
-		if s.need(b) >= theta {
+		// A block that still grows gets nothing in advance: its next symbols
+		// go first.
+		if b.inFlight < b.deficit || (b.closed && s.need(b) >= theta) {
 			if t := s.store.choose(id); t.valid {
 				s.store.release()
 				return t
@@ -64,14 +67,14 @@ func (s *Sender) NextSpare() Transmission {
 }
 
 // need is the probability that a block needs more than what is in flight for
-// it. An open block gets nothing in advance: its next symbols go first.
+// it.
 func (s *Sender) need(b *txBlock) float64 {
 	switch {
 	case b.deficit == 0:
 		return 0
 	case b.inFlight < b.deficit:
 		return 1
-	case !b.closed || s.loss.loss == 0:
+	case s.loss.loss == 0:
 		return 0
 	}
 	return tooFew(b.inFlight, 1-s.loss.loss, b.deficit)

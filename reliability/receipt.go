@@ -42,8 +42,8 @@ const timeUnit = 16
 //	flags: bit 0 the list reaches the newest block that anything arrived of,
 //	       so that later blocks are wholly missing; rest 0
 //	block state: 0, n = this block and the n after it are complete
-//	             d, m, m bytes = d symbols missing (255: 255 or unknown),
-//	             bitmap of the received indices, bit 0 of byte 0 first
+//	             r+1, m, m bytes = rank r of what arrived (at most 254), bitmap
+//	             of the source symbols delivered, bit 0 of byte 0 first
 type Receipt struct {
 	Number    uint32
 	Largest   uint32 // low 32 bits of the largest packet number that arrived
@@ -133,7 +133,7 @@ func ParseReceipt(r *wire.Reader) (Receipt, error) {
 type blockState struct {
 	offset   uint32 // from Receipt.First
 	run      uint32 // complete blocks, 0 for an open one
-	deficit  uint8
+	rank     uint8
 	received []byte // bitmap
 }
 
@@ -149,16 +149,17 @@ func (it *stateIterator) next() (blockState, bool) {
 	if it.bad || it.r.Len() == 0 {
 		return blockState{}, false
 	}
-	s := blockState{offset: it.offset, deficit: it.r.U8()}
-	n := it.r.U8()
-	if s.deficit == 0 {
+	s := blockState{offset: it.offset}
+	kind, n := it.r.U8(), it.r.U8()
+	if kind == 0 {
 		s.run = uint32(n) + 1
 		it.offset += s.run
 	} else {
+		s.rank = kind - 1
 		s.received = it.r.Bytes(int(n))
 		it.offset++
 	}
-	if it.r.Err() != nil || it.offset > MaxLiveBlocks || (s.deficit > 0 && n > maxBitmap) {
+	if it.r.Err() != nil || it.offset > MaxLiveBlocks || (kind > 0 && n > maxBitmap) {
 		it.bad = true
 		return blockState{}, false
 	}

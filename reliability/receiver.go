@@ -27,7 +27,7 @@ type Receiver struct {
 	blocks     [MaxLiveBlocks]rxBlock
 	base, next uint64
 	pool       *rlc.Pool
-	solved     *rlc.Decoder // whose symbols NextRecovered returns
+	solved     *rxBlock // whose symbols NextRecovered returns
 
 	// Arrivals.
 	anything  bool
@@ -135,10 +135,11 @@ func (r *Receiver) OnDatagram(now time.Time, a Arrival) {
 }
 
 // HandleSource records a symbol and reports whether it is new: the caller then
-// delivers it, and what NextRecovered returns. A symbol of a block that is done
+// delivers it, and what NextRecovered returns; order is the channel's business
+// . A symbol of a block that is done
 // is not new and no error.
 func (r *Receiver) HandleSource(s *Source) (fresh bool, err error) {
-	b, err := r.blockOf(s.Block, s.Class, s.K, int(s.Index))
+	b, err := r.blockOf(s.Block, s.Class, s.K, int(s.Index)+1)
 	if b == nil {
 		return false, err
 	}
@@ -161,7 +162,11 @@ func (r *Receiver) HandleSource(s *Source) (fresh bool, err error) {
 
 // HandleRepair records a repair. What became known by it, NextRecovered returns.
 func (r *Receiver) HandleRepair(f *Repair) error {
-	b, err := r.blockOf(f.Block, f.Class, f.K, f.K-1)
+	k := 0
+	if f.Closed {
+		k = f.N
+	}
+	b, err := r.blockOf(f.Block, f.Class, k, f.N)
 	if b == nil {
 		return err
 	}
@@ -169,10 +174,15 @@ func (r *Receiver) HandleRepair(f *Repair) error {
 		r.useless++
 		return nil
 	}
+	if k > 0 && b.dec.Rank() == k { // it told K of a block that has everything
+		r.useless++
+		r.settleBlock(b)
+		return nil
+	}
 	if r.pool.Free() == 0 {
 		return ErrWindow
 	}
-	if !b.dec.AddRepair(f.K, f.Number, f.Coded) {
+	if !b.dec.AddRepair(f.N, f.Number, f.Coded) {
 		r.useless++
 	}
 	r.settleBlock(b)
@@ -185,7 +195,8 @@ func (r *Receiver) NextRecovered() (symbol []byte, err error) {
 	if r.solved == nil {
 		return nil, nil
 	}
-	_, symbol, ok := r.solved.NextRecovered()
+	b := r.solved
+	i, symbol, ok := b.dec.NextRecovered()
 	if !ok {
 		r.releaseSolved()
 		return nil, nil
@@ -193,19 +204,21 @@ func (r *Receiver) NextRecovered() (symbol []byte, err error) {
 	if symbol == nil {
 		return nil, ErrMalformed
 	}
+	b.got[i/64] |= 1 << (i % 64)
 	return symbol, nil
 }
 
+// releaseSolved gives back the symbols of a block that is complete.
 func (r *Receiver) releaseSolved() {
-	if r.solved != nil {
-		r.solved.Reset(r.pool)
-		r.solved = nil
+	if r.solved != nil && r.solved.complete() {
+		r.solved.dec.Reset(r.pool)
 	}
+	r.solved = nil
 }
 
-// blockOf returns the block of a frame, nil if it is done. k is 0 while the
-// block is open; index is below k otherwise.
-func (r *Receiver) blockOf(low uint32, class Class, k, index int) (*rxBlock, error) {
+// blockOf returns the block of a frame that speaks of its first n symbols, nil
+// if the block is done. k is its size, 0 while it is open.
+func (r *Receiver) blockOf(low uint32, class Class, k, n int) (*rxBlock, error) {
 	r.releaseSolved()
 	id := expand(r.next, low)
 	if id < r.base {
@@ -216,7 +229,7 @@ func (r *Receiver) blockOf(low uint32, class Class, k, index int) (*rxBlock, err
 		return nil, ErrWindow
 	}
 	b := &r.blocks[id%MaxLiveBlocks]
-	if id < r.next && !b.accepts(class, k, index) {
+	if id < r.next && !b.accepts(class, k, n) {
 		return nil, ErrBlock
 	}
 	for r.next <= id { // a newer block: forget what its slot held before
@@ -230,17 +243,19 @@ func (r *Receiver) blockOf(low uint32, class Class, k, index int) (*rxBlock, err
 	return b, nil
 }
 
-// settleBlock updates what follows from a block's rank.
+// settleBlock draws the conclusions from what a block got: symbols that can be
+// solved, and whether it is complete.
 func (r *Receiver) settleBlock(b *rxBlock) {
 	if b.complete() {
 		return
 	}
 	b.n = uint16(b.dec.Rank())
+	b.dec.Solve()
+	r.solved = b
 	if !b.complete() {
+		r.prompt = r.prompt || b.class <= Interactive
 		return
 	}
-	b.dec.Solve()
-	r.solved = &b.dec
 	r.urgent = true
 	r.prompt = r.prompt || b.class <= Interactive
 	for r.base < r.next && r.blocks[r.base%MaxLiveBlocks].complete() {
@@ -249,14 +264,14 @@ func (r *Receiver) settleBlock(b *rxBlock) {
 }
 
 // accepts reports whether a frame agrees with what is known of its block.
-func (b *rxBlock) accepts(class Class, k, index int) bool {
+func (b *rxBlock) accepts(class Class, k, n int) bool {
 	if b.n == 0 && b.k == 0 {
 		return true
 	}
-	if b.class != class || (b.k > 0 && (index >= int(b.k) || (k > 0 && k != int(b.k)))) {
+	if b.class != class || (b.k > 0 && (n > int(b.k) || (k > 0 && k != int(b.k)))) {
 		return false
 	}
-	return k == 0 || b.highest() < k
+	return k == 0 || max(b.dec.Symbols(), b.highest()+1) <= k
 }
 
 // highest is the highest index received, -1 if none.
@@ -408,11 +423,7 @@ func (r *Receiver) appendStates(dst []byte, room int) (out []byte, toEnd bool) {
 		if len(dst)+2+span > end {
 			return dst, false
 		}
-		deficit := 255
-		if b.k > 0 {
-			deficit = min(255, int(b.k-b.n))
-		}
-		dst = append(dst, uint8(deficit), uint8(span))
+		dst = append(dst, uint8(min(b.n, 254)+1), uint8(span))
 		for i := range span {
 			dst = append(dst, byte(b.got[i/8]>>(8*(i%8))))
 		}

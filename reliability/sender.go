@@ -105,8 +105,8 @@ func (s *Sender) Epoch(now time.Time) uint8 {
 	return id
 }
 
-// CanOpen reports whether the window has room for a new symbol of the class.
-func (s *Sender) CanOpen(class Class) bool { return s.store.canOpen(class) }
+// CanOpen reports whether the window has room for a new symbol.
+func (s *Sender) CanOpen() bool { return s.store.canOpen() }
 
 // Buffer returns the buffer of the next new symbol: MaxSymbol bytes that the
 // caller fills from the start and hands back with Commit.
@@ -114,12 +114,16 @@ func (s *Sender) Buffer() []byte {
 	return s.store.buffer()[rlc.LengthLen : rlc.LengthLen+MaxSymbol]
 }
 
-// Commit makes the first n bytes of Buffer a new symbol of the class. last says
-// that the class has no more to send for now, which closes the block: it never
-// waits to fill. A tag other than 0 is reported in Outcome.Acked when a
-// receipt shows the symbol. The caller must have asked CanOpen.
-func (s *Sender) Commit(now time.Time, class Class, n int, last bool, tag uint64) Transmission {
-	return s.store.commit(now.Sub(s.start), newSymbol{class: class, size: n, last: last, tag: tag})
+// Commit makes the first n bytes of Buffer a new symbol of the class, to be sent
+// now: nothing waits for a block to fill. A tag other than 0 is reported in
+// Outcome.Acked when a receipt shows the symbol. The caller must have asked
+// CanOpen.
+func (s *Sender) Commit(now time.Time, class Class, n int, tag uint64) Transmission {
+	age := blockRTTs * s.rtt.value()
+	if class == Deadline {
+		age = min(age, s.cfg.Deadline/blockDeadlineShare)
+	}
+	return s.store.commit(now.Sub(s.start), newSymbol{class: class, size: n, tag: tag, age: age})
 }
 
 // FrameLen is the number of bytes that AppendFrame will append.
@@ -135,7 +139,7 @@ func (s *Sender) FrameLen(t Transmission) int {
 func (s *Sender) AppendFrame(dst []byte, t Transmission) []byte {
 	b := s.store.block(t.block)
 	if t.repair {
-		f := Repair{Class: b.class, Block: uint32(t.block), K: len(b.symbols), Number: t.index}
+		f := Repair{Class: b.class, Block: uint32(t.block), N: len(b.symbols), Closed: b.closed, Number: t.index}
 		dst = f.Append(dst)
 		head := len(dst)
 		dst = slices.Grow(dst, b.longest)[:head+b.longest]

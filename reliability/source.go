@@ -18,8 +18,8 @@ const (
 // SourceHeaderLen is the size of a SOURCE frame before its symbol.
 const SourceHeaderLen = 8
 
-// sourceClosed marks a block whose size is fixed.
-const sourceClosed = 1 << 2
+// blockClosed marks a block whose size is fixed.
+const blockClosed = 1 << 2
 
 // Source is a SOURCE frame: one symbol, uncoded. It is the last frame of
 // its datagram; the symbol reaches to the datagram's end.
@@ -41,7 +41,7 @@ type Source struct {
 func (s *Source) Append(dst []byte) []byte {
 	flags, k := uint8(s.Class), uint8(0)
 	if s.K > 0 {
-		flags |= sourceClosed
+		flags |= blockClosed
 		k = uint8(s.K - 1)
 	}
 	dst = append(dst, FrameSource, flags)
@@ -60,7 +60,7 @@ func ParseSource(r *wire.Reader) (Source, error) {
 	if r.Err() != nil || flags&^7 != 0 || len(s.Symbol) == 0 || len(s.Symbol) > MaxSymbol {
 		return Source{}, ErrMalformed
 	}
-	if flags&sourceClosed != 0 {
+	if flags&blockClosed != 0 {
 		s.K = k + 1
 		if int(s.Index) >= s.K {
 			return Source{}, ErrMalformed
@@ -74,27 +74,37 @@ func ParseSource(r *wire.Reader) (Source, error) {
 // RepairHeaderLen is the size of a REPAIR frame before its coded bytes.
 const RepairHeaderLen = 9
 
-// Repair is a REPAIR frame: a linear combination of a closed block's symbols
-// (R-2, package rlc). It is the last frame of its datagram; the coded bytes, a
-// length and the longest symbol's, reach to the datagram's end.
+// SymbolOverhead is the most that a frame adds to a symbol: as part of a REPAIR.
+const SymbolOverhead = RepairHeaderLen + rlc.LengthLen
+
+// Repair is a REPAIR frame: a linear combination of the first N symbols of a
+// block (R-2, package rlc), which may grow further unless it is closed. It is the
+// last frame of its datagram; the coded bytes, a length and the longest symbol's,
+// reach to the datagram's end.
 //
 //	 0       1       2                   6       7           9
 //	+-------+-------+-------------------+-------+-----------+----------
-//	| 0x03  | class | block, low 32     | K-1   | number u16| coded …
+//	| 0x03  | flags | block, low 32     | N-1   | number u16| coded …
 //	+-------+-------+-------------------+-------+-----------+----------
+//	flags: bits 0-1 class, bit 2 block closed (K is N), rest 0
 type Repair struct {
 	Class  Class
 	Block  uint32 // low 32 bits of the block id
-	K      int
+	N      int    // symbols covered
+	Closed bool   // N is the block's size
 	Number uint16
 	Coded  []byte
 }
 
 // Append appends the frame, its type included.
 func (f *Repair) Append(dst []byte) []byte {
-	dst = append(dst, FrameRepair, uint8(f.Class))
+	flags := uint8(f.Class)
+	if f.Closed {
+		flags |= blockClosed
+	}
+	dst = append(dst, FrameRepair, flags)
 	dst = binary.BigEndian.AppendUint32(dst, f.Block)
-	dst = append(dst, uint8(f.K-1))
+	dst = append(dst, uint8(f.N-1))
 	dst = binary.BigEndian.AppendUint16(dst, f.Number)
 	return append(dst, f.Coded...)
 }
@@ -102,10 +112,13 @@ func (f *Repair) Append(dst []byte) []byte {
 // ParseRepair reads a REPAIR frame, after its type, up to the datagram's end.
 // Coded aliases the reader's buffer.
 func ParseRepair(r *wire.Reader) (Repair, error) {
-	class := r.U8()
-	f := Repair{Class: Class(class & 3), Block: r.U32(), K: int(r.U8()) + 1, Number: r.U16()}
+	flags := r.U8()
+	f := Repair{
+		Class: Class(flags & 3), Closed: flags&blockClosed != 0,
+		Block: r.U32(), N: int(r.U8()) + 1, Number: r.U16(),
+	}
 	f.Coded = r.Rest()
-	if r.Err() != nil || class > 3 || len(f.Coded) <= rlc.LengthLen || len(f.Coded) > rlc.LengthLen+MaxSymbol {
+	if r.Err() != nil || flags&^7 != 0 || len(f.Coded) <= rlc.LengthLen || len(f.Coded) > rlc.LengthLen+MaxSymbol {
 		return Repair{}, ErrMalformed
 	}
 	return f, nil

@@ -5,18 +5,19 @@ import "encoding/binary"
 // row is one innovative symbol: a linear combination whose first non-zero
 // coefficient, 1, stands at the row's place in Decoder.rows.
 type row struct {
-	data []byte // BufferLen bytes, zero beyond size; nil: no row
-	size int
-	coef []byte // MaxK bytes, nil for a source symbol as it is
+	data  []byte // BufferLen bytes, zero beyond size; nil: no row
+	size  int
+	coef  []byte // MaxK bytes, nil for a source symbol as it is
+	found bool   // a source symbol that Solve found and nobody took yet
 }
 
 // Decoder solves one block. The zero Decoder is empty and needs Reset.
 type Decoder struct {
-	pool   *Pool
-	rows   []row
-	rank   int
-	solved bool
-	next   int // of NextRecovered
+	pool  *Pool
+	rows  []row // as many as source symbols were heard of
+	rank  int
+	coded int // rows with coefficients
+	found int // rows that NextRecovered has to return
 }
 
 // Pool lends buffers to decoders and bounds how many. It belongs to the same
@@ -78,6 +79,10 @@ func (d *Decoder) Reset(pool *Pool) {
 // Rank is the number of innovative symbols so far.
 func (d *Decoder) Rank() int { return d.rank }
 
+// Symbols is the number of source symbols that the decoder heard of: the
+// highest index of one, or the most that a repair covered.
+func (d *Decoder) Symbols() int { return len(d.rows) }
+
 // Has reports whether source symbol i is stored as it is.
 func (d *Decoder) Has(i int) bool {
 	return i < len(d.rows) && d.rows[i].data != nil && d.rows[i].coef == nil
@@ -109,21 +114,22 @@ func (d *Decoder) AddSource(i int, symbol []byte) bool {
 		return true
 	}
 	// The row that stood here loses its first coefficient and goes elsewhere.
+	d.coded--
 	old.coef[i] = 0
 	mulAdd(1, r.data[:r.size], old.data)
 	old.size = max(old.size, r.size)
 	return d.insert(old, i+1)
 }
 
-// AddRepair stores a repair symbol of a block of k and reports whether it was
-// innovative.
-func (d *Decoder) AddRepair(k int, repair uint16, coded []byte) bool {
-	d.grow(k)
+// AddRepair stores a repair symbol over the first n symbols and reports whether
+// it was innovative.
+func (d *Decoder) AddRepair(n int, repair uint16, coded []byte) bool {
+	d.grow(n)
 	r := row{data: d.pool.get(), size: len(coded), coef: d.pool.getCoef()}
 	copy(r.data, coded)
 	clear(r.data[r.size:])
-	Coefficients(r.coef[:k], repair)
-	clear(r.coef[k:])
+	Coefficients(r.coef[:n], repair)
+	clear(r.coef[n:])
 	return d.insert(r, 0)
 }
 
@@ -141,6 +147,7 @@ func (d *Decoder) insert(r row, from int) bool {
 			scale(inverse[f], r.data[:r.size])
 			d.rows[c] = r
 			d.rank++
+			d.coded++
 			return true
 		}
 		if p.coef == nil {
@@ -155,11 +162,11 @@ func (d *Decoder) insert(r row, from int) bool {
 	return false
 }
 
-// Solve finds the missing source symbols of a block of k = Rank symbols;
-// NextRecovered returns them.
+// Solve finds the missing ones of the source symbols heard of, if the rank
+// allows; NextRecovered returns them.
 func (d *Decoder) Solve() {
-	if d.rank != len(d.rows) {
-		panic("rlc: solve of an incomplete block")
+	if d.coded == 0 || d.rank != len(d.rows) {
+		return
 	}
 	for c := d.rank - 1; c >= 0; c-- {
 		r := &d.rows[c]
@@ -167,34 +174,37 @@ func (d *Decoder) Solve() {
 			continue
 		}
 		for j := c + 1; j < d.rank; j++ { // the rows behind are solved
-			mulAdd(r.coef[j], d.rows[j].data[:d.rows[j].size], r.data)
-			if r.coef[j] != 0 {
+			if f := r.coef[j]; f != 0 {
+				mulAdd(f, d.rows[j].data[:d.rows[j].size], r.data)
 				r.size = max(r.size, d.rows[j].size)
 			}
 		}
+		d.pool.coef = append(d.pool.coef, r.coef)
+		r.coef, r.found = nil, true
+		d.found++
 	}
-	d.solved = true
+	d.coded = 0
 }
 
 // NextRecovered returns the next source symbol that Solve found, and its index.
 // symbol is nil, although i is valid, if its length makes no sense: the sender
 // coded something else. It stays valid until Reset.
 func (d *Decoder) NextRecovered() (i int, symbol []byte, ok bool) {
-	if !d.solved {
+	if d.found == 0 {
 		return 0, nil, false
 	}
-	for ; d.next < len(d.rows); d.next++ {
-		r := d.rows[d.next]
-		if r.coef == nil {
+	for i := range d.rows {
+		r := &d.rows[i]
+		if !r.found {
 			continue
 		}
-		i = d.next
-		d.next++
+		r.found = false
+		d.found--
 		n := int(binary.BigEndian.Uint16(r.data))
 		if n == 0 || n > min(MaxSymbol, r.size-LengthLen) {
 			return i, nil, true
 		}
 		return i, r.data[LengthLen : LengthLen+n], true
 	}
-	return 0, nil, false
+	panic("rlc: a recovered symbol is lost")
 }

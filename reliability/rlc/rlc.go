@@ -3,15 +3,16 @@
 //
 // The K source symbols of a block differ in length. The code works on their
 // coded form: a 16-bit length, the bytes, and zeros as far as the block's
-// longest symbol. A repair symbol is a linear combination of coded forms; its
-// coefficients follow from K and the repair's number: rows of a Cauchy matrix
-// while numbers fit in the field, so that any K of the first 256 symbols
-// suffice, then pseudo-random non-zero coefficients, of which K more suffice
-// but for a chance of about 1/255.
+// longest symbol. A repair symbol is a linear combination of the coded forms of
+// the block's first n symbols: a block may grow while repairs for it are under
+// way. The coefficients follow from n and the repair's number: rows of a Cauchy
+// matrix while numbers fit in the field, so that any K of the symbols and of the
+// first 256-K repairs of a finished block suffice, then pseudo-random non-zero
+// coefficients, of which K suffice but for a chance of about 1/255.
 //
 // The Decoder eliminates as symbols arrive, so that each is known to be
-// innovative or useless at once, and a block is solved with its K-th innovative
-// symbol.
+// innovative or useless at once, and solves what it has seen of a block as soon
+// as its rank allows.
 //
 // The package is pure, allocates nothing in steady state, and belongs to one
 // goroutine. Sizes are in bytes. Sources: Reed and Solomon 1960; Blömer et al.,
@@ -51,11 +52,11 @@ func scale(c byte, b []byte) {
 	}
 }
 
-// Coefficients fills row with the coefficients of a repair symbol of a block
-// of len(row) source symbols.
+// Coefficients fills row with the coefficients of a repair symbol that covers
+// the first len(row) source symbols.
 func Coefficients(row []byte, repair uint16) {
 	k := len(row)
-	if x := k + int(repair); x < MaxK {
+	if x := MaxK - 1 - int(repair); x >= k {
 		for i := range row {
 			row[i] = inverse[byte(x)^byte(i)]
 		}
@@ -82,10 +83,10 @@ type Repair struct {
 	row [MaxK]byte
 }
 
-// Start prepares repair number repair of a block of k symbols and clears dst,
-// its coded bytes to be.
-func (r *Repair) Start(dst []byte, k int, repair uint16) {
-	Coefficients(r.row[:k], repair)
+// Start prepares repair number repair over the first n symbols of a block and
+// clears dst, its coded bytes to be.
+func (r *Repair) Start(dst []byte, n int, repair uint16) {
+	Coefficients(r.row[:n], repair)
 	clear(dst)
 }
 

@@ -260,6 +260,50 @@ func FuzzHostile(f *testing.F) {
 	})
 }
 
+// TestGrowingBlock: repairs made while a block grows serve it as well, and what
+// was heard of is solved before the block is full.
+func TestGrowingBlock(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	pool := NewPool(1 << 16)
+	useless := 0
+	for range 300 {
+		b := newBlock(rng, 40)
+		var d Decoder
+		d.Reset(pool)
+		got := map[int]bool{}
+		number := uint16(0)
+		for n := 1; n <= 40; n++ {
+			part := &block{symbols: b.symbols[:n], coded: b.coded[:n], longest: b.longest}
+			if rng.IntN(3) > 0 {
+				d.AddSource(n-1, b.symbols[n-1])
+				got[n-1] = true
+			}
+			for rng.IntN(3) == 0 {
+				if !d.AddRepair(n, number, part.repair(number)) && d.Rank() < d.Symbols() {
+					useless++
+				}
+				number++
+			}
+			d.Solve()
+			for {
+				i, s, ok := d.NextRecovered()
+				if !ok {
+					break
+				}
+				if got[i] || !bytes.Equal(s, b.symbols[i]) {
+					t.Fatalf("symbol %d recovered wrongly or again", i)
+				}
+				got[i] = true
+			}
+			if d.Rank() == d.Symbols() && len(got) != d.Symbols() {
+				t.Fatalf("rank %d of %d, %d symbols known", d.Rank(), d.Symbols(), len(got))
+			}
+		}
+		d.Reset(pool)
+	}
+	t.Logf("%d repairs were useless", useless)
+}
+
 func TestSteadyStateAllocations(t *testing.T) {
 	b := newBlock(rand.New(rand.NewPCG(4, 4)), 16)
 	var repairs [8][]byte

@@ -3,7 +3,6 @@ package peer
 import (
 	"github.com/totg/totg/channel"
 	"github.com/totg/totg/reliability"
-	"github.com/totg/totg/reliability/rlc"
 	"github.com/totg/totg/tunnel/flow"
 )
 
@@ -138,13 +137,13 @@ func (b *builder) chooseSymbol(room int) reliability.Transmission {
 // symbolRoom is the largest symbol whose frame fits in room bytes, as SOURCE and
 // as part of a REPAIR.
 func symbolRoom(room int) int {
-	return min(room-reliability.RepairHeaderLen-rlc.LengthLen, reliability.MaxSymbol)
+	return min(room-reliability.SymbolOverhead, reliability.MaxSymbol)
 }
 
 // newControl makes a symbol of waiting channel messages.
 func (b *builder) newControl(room int) reliability.Transmission {
 	s := b.s
-	if !s.mux.ControlPending() || room < minSymbol || !s.sender.CanOpen(reliability.Control) {
+	if !s.mux.ControlPending() || room < minSymbol || !s.sender.CanOpen() {
 		return reliability.Transmission{}
 	}
 	room = symbolRoom(room)
@@ -152,8 +151,7 @@ func (b *builder) newControl(room int) reliability.Transmission {
 	if !ok {
 		return reliability.Transmission{}
 	}
-	last := !s.mux.ControlPending()
-	return s.sender.Commit(b.p.now, reliability.Control, len(out), last, controlTag|uint64(seq))
+	return s.sender.Commit(b.p.now, reliability.Control, len(out), controlTag|uint64(seq))
 }
 
 // newData packs waiting inner packets into a new symbol: small ones share it,
@@ -165,7 +163,7 @@ func (b *builder) newData(room int) reliability.Transmission {
 	}
 	var allowed [flow.NumClasses]bool
 	for c := range flow.Class(flow.NumClasses) {
-		allowed[c] = s.ready(c) && s.sender.CanOpen(class(c))
+		allowed[c] = s.ready(c) && s.sender.CanOpen()
 	}
 	c, ok := p.queue.Next(allowed)
 	if !ok {
@@ -189,7 +187,7 @@ func (b *builder) newData(room int) reliability.Transmission {
 		}
 	}
 	p.queue.Charge(c, len(dst))
-	return s.sender.Commit(p.now, class(c), len(dst), p.queue.Len(c) == 0, 0)
+	return s.sender.Commit(p.now, class(c), len(dst), 0)
 }
 
 // onUnitSent drops a unit that is wholly in symbols from the queue.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/totg/totg/channel"
 	"github.com/totg/totg/handshake"
 	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/reliability"
@@ -361,6 +362,38 @@ func TestKeepalive(t *testing.T) {
 	d.pass(10 * time.Second)
 	if n := d.p[0].Status().TxDatagrams - before; n < 9 || n > 40 {
 		t.Errorf("%d datagrams in 10 s", n)
+	}
+}
+
+// TestClasses: TCP travels in mode TCP as bulk, all else in mode UDP with a
+// deadline (C-7), and what has a deadline is resent before bulk.
+func TestClasses(t *testing.T) {
+	if modes(flow.Stream) != channel.ModeTCP || class(flow.Stream) != reliability.Bulk {
+		t.Error("streams do not travel in mode TCP as bulk")
+	}
+	if modes(flow.Message) != channel.ModeUDP || class(flow.Message) != reliability.Deadline {
+		t.Error("messages do not travel in mode UDP with a deadline")
+	}
+	d := newDuo(t, nil)
+	d.connect()
+	lost := 0
+	d.cut = func(from int, _ []byte) bool { lost++; return from == 0 }
+	d.p[0].WritePacket(d.now, packet(6, 1000))
+	d.exchange()
+	d.p[0].WritePacket(d.now, packet(17, 1000))
+	d.exchange()
+	d.now = d.now.Add(200 * time.Millisecond) // both time out
+	d.p[0].HandleTimeout(d.now)
+	var order []reliability.Class
+	b := builder{p: d.p[0], s: d.p[0].cur}
+	for range 2 {
+		tr := b.chooseSymbol(1400)
+		frame := b.s.sender.AppendFrame(nil, tr)
+		order = append(order, reliability.Class(frame[1]&3))
+		b.s.sender.OnSent(d.now, 100, tr)
+	}
+	if order[0] != reliability.Deadline || order[1] != reliability.Bulk {
+		t.Errorf("resent in the order %v", order)
 	}
 }
 

@@ -1,0 +1,148 @@
+package reliability
+
+import (
+	"testing"
+	"time"
+
+	"github.com/totg/totg/internal/wire"
+)
+
+// TestEpochs: send intervals of clamp(RTT/8, 5 ms, 50 ms), numbered (W-5), and
+// the receiver's record of them.
+func TestEpochs(t *testing.T) {
+	for _, c := range []struct{ rtt, want time.Duration }{
+		{8 * time.Millisecond, 5 * time.Millisecond},
+		{80 * time.Millisecond, 10 * time.Millisecond},
+		{time.Second, 50 * time.Millisecond},
+	} {
+		var clock epochClock
+		first, _ := clock.tick(0, c.rtt)
+		if id, fresh := clock.tick(c.want-1, c.rtt); id != first || fresh {
+			t.Errorf("RTT %v: epoch %d before %v, want %d", c.rtt, id, c.want, first)
+		}
+		if id, fresh := clock.tick(c.want, c.rtt); id != first+1 || !fresh {
+			t.Errorf("RTT %v: epoch %d at %v, want %d", c.rtt, id, c.want, first+1)
+		}
+	}
+	var ring epochRing
+	for pn := range uint64(40) { // ten epochs of four datagrams, 1 ms apart
+		ring.add(uint8(pn/4), pn, time.Duration(pn)*time.Millisecond)
+	}
+	var out [MaxEpochs]Epoch
+	if n := ring.report(out[:3], 39, 39*time.Millisecond); n != 3 {
+		t.Fatalf("%d epochs reported, want 3", n)
+	}
+	want := Epoch{ID: 8, Count: 4, FirstPN: 7, LastPN: 4, FirstTime: 437, LastTime: 250}
+	if out[1] != want {
+		t.Errorf("epoch %+v, want %+v", out[1], want)
+	}
+}
+
+// TestPacing: the rate is kept to the byte over time, a burst is at most half a
+// millisecond's worth, and a late wake-up costs nothing (G-5).
+func TestPacing(t *testing.T) {
+	const rate, size = 8_000_000, 1000 // one datagram per millisecond
+	p := pacer{rate: rate}
+	sent := 0
+	for at := time.Duration(0); at < time.Second; at += 100 * time.Microsecond {
+		for p.ready(at) {
+			p.onSent(at, size)
+			sent++
+		}
+	}
+	if sent < 999 || sent > 1001 {
+		t.Errorf("%d datagrams in a second, want 1000", sent)
+	}
+	at := 2 * time.Second // idle for a second
+	p.onIdle()
+	burst := 0
+	for p.ready(at) {
+		p.onSent(at, size)
+		burst++
+	}
+	if burst != 1 {
+		t.Errorf("burst of %d after idling, want 1", burst)
+	}
+	at += 4 * time.Millisecond // woken three milliseconds late
+	late := 0
+	for p.ready(at) {
+		p.onSent(at, size)
+		late++
+	}
+	if late < 3 || late > 4 {
+		t.Errorf("%d datagrams after a late wake-up, want those that were due", late)
+	}
+}
+
+// TestDeliveredAtOnce: a symbol is handed over when it arrives, whatever its
+// block lacks.
+func TestDeliveredAtOnce(t *testing.T) {
+	rx := NewReceiver(time.Unix(0, 0), ReceiverConfig{Rate: 1e6})
+	for _, index := range []uint8{63, 0, 17} {
+		s := Source{Class: Bulk, Block: 5, Index: index, K: 64, Symbol: []byte{index}}
+		if fresh, err := rx.HandleSource(&s); !fresh || err != nil {
+			t.Errorf("symbol %d: %v %v", index, fresh, err)
+		}
+		if fresh, err := rx.HandleSource(&s); fresh || err != nil {
+			t.Errorf("symbol %d again: %v %v", index, fresh, err)
+		}
+	}
+}
+
+// TestGrowingBlock: a repair serves a block that still grows, and the block goes
+// on growing.
+func TestGrowingBlock(t *testing.T) {
+	now := time.Unix(0, 0)
+	tx := NewSender(now, SenderConfig{Rate: 1e7})
+	rx := NewReceiver(now, ReceiverConfig{Rate: 1e7})
+	send := func(i int) Source {
+		copy(tx.Buffer(), []byte{byte(i), 1, 2})
+		tr := tx.Commit(now, Bulk, 3, 0)
+		b := tx.AppendFrame(nil, tr)
+		tx.OnSent(now, 100, tr)
+		r := wire.NewReader(b[1:])
+		s, err := ParseSource(&r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	for i := range 5 {
+		s := send(i)
+		if i == 1 || i == 3 || i == 4 {
+			continue // lost
+		}
+		if _, err := rx.HandleSource(&s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := map[byte]bool{}
+	for number := range uint16(3) {
+		b := tx.AppendFrame(nil, Transmission{block: 0, index: number, repair: true, valid: true})
+		r := wire.NewReader(b[1:])
+		f, err := ParseRepair(&r)
+		if err != nil || f.Closed || f.N != 5 {
+			t.Fatalf("repair %+v, %v", f, err)
+		}
+		if err := rx.HandleRepair(&f); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			symbol, err := rx.NextRecovered()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if symbol == nil {
+				break
+			}
+			got[symbol[0]] = true
+		}
+	}
+	if len(got) != 3 || !got[1] || !got[3] || !got[4] {
+		t.Errorf("recovered %v, want 1, 3 and 4", got)
+	}
+	s := send(5)
+	if fresh, err := rx.HandleSource(&s); !fresh || err != nil || s.Block != 0 || s.Index != 5 {
+		t.Errorf("the block does not grow: %+v %v %v", s, fresh, err)
+	}
+}
