@@ -141,15 +141,23 @@ func checkEnd(n *Net, s scenario, traffic [2]*Traffic, broken bool) error {
 	const bound = 120 * time.Second
 	for i, t := range traffic {
 		first := t.Received(flow.Stream)
-		for range 3 {
-			t.Send(flow.Stream, 200)
-		}
+		// A session that ended takes what was in flight with it, so one packet
+		// follows another, as from an inner TCP.
 		done := func() bool { return t.newest == t.Sent(flow.Stream) }
-		if !n.Run(n.Elapsed()+bound, done) {
+		for end := n.Elapsed() + bound; n.Elapsed() < end; {
+			t.Send(flow.Stream, 200)
+			if n.Run(n.Elapsed()+time.Second, done) {
+				break
+			}
+		}
+		if !n.Run(n.Elapsed()+time.Second, done) {
 			return fmt.Errorf("seed %d: host %d: of %d stream packets %d arrived, %d before the end; loss %v, faults %v, %+v",
 				s.cfg.Seed, i, t.Sent(flow.Stream), t.Received(flow.Stream), first, s.loss, names(s.faults), n.Status(i))
 		}
-		if t.Gaps() > 0 && !broken {
+		// A session that looks dead is replaced, and what was in flight is
+		// gone. Only long bursts of heavy loss may look like that.
+		extreme := s.loss >= 0.7 && max(s.cfg.Links[0].Burst, s.cfg.Links[1].Burst) > 4
+		if t.Gaps() > 0 && !broken && !extreme {
 			return fmt.Errorf("seed %d: host %d: %d stream packets skipped without a fault", s.cfg.Seed, i, t.Gaps())
 		}
 		sent, got := t.Sent(flow.Message), t.Received(flow.Message)

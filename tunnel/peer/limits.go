@@ -78,8 +78,9 @@ const (
 	// handshake starts.
 	deadAfterMin, deadAfterMax = 2500 * time.Millisecond, 20 * time.Second
 	// deadDoubt is the probability that all probes of that time were lost
-	// although the peer lives.
+	// although the peer lives, if losses come in bursts of deadBurst probes.
 	deadDoubt = 1e-6
+	deadBurst = 4
 	// expireAfter ends a session that stayed silent in spite of handshakes.
 	expireAfter = 5 * time.Minute
 )

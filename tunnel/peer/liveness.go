@@ -23,12 +23,12 @@ func (p *Peer) probeAfter(s *session) time.Duration {
 
 // deadAfter is the silence after which a new handshake starts: a second of
 // doubt, and then as many PINGs as must be lost, there or back, to leave
-// deadDoubt that the peer lives.
+// deadDoubt that the peer lives. A new session costs what is in flight.
 func (p *Peer) deadAfter(s *session) time.Duration {
 	loss := min(p.roundTripLoss(), 0.99)
 	probes := 1.0
 	if loss > 0 {
-		probes = math.Log(deadDoubt) / math.Log(loss)
+		probes = deadBurst * math.Log(deadDoubt) / math.Log(loss)
 	}
 	d := p.probeAfter(s) + s.sender.RTT() + time.Duration(probes)*probeInterval
 	return min(max(d, deadAfterMin), deadAfterMax)
