@@ -74,10 +74,8 @@ func (s *Sender) need(b *txBlock) float64 {
 		return 0
 	case b.inFlight < b.deficit:
 		return 1
-	case s.loss.loss == 0:
-		return 0
 	}
-	return tooFew(b.inFlight, 1-s.loss.loss, b.deficit)
+	return tooFew(b.inFlight, 1-s.loss.value(), b.deficit)
 }
 
 // tooFew is P(Bin(n, q) < d), by the sum of its terms, or where these underflow

@@ -50,6 +50,19 @@ type lossMeter struct {
 	windowSize uint64 // datagrams behind loss
 }
 
+// lossGuess stands for p̂ before it was measured. A new session sends little,
+// and on a bad link its first messages are the slowest: better a few copies in
+// vain than round trips lost.
+const lossGuess = 0.5
+
+// value is p̂, or a guess before the first measurement.
+func (m *lossMeter) value() float64 {
+	if m.windowSize == 0 {
+		return lossGuess
+	}
+	return m.loss
+}
+
 // lossWindow is the least number of datagrams of one window, lossPeriod its
 // least length: together they keep sampling noise under two points.
 // The first look comes early: a rough figure is better than none.

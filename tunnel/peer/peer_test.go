@@ -379,9 +379,9 @@ func TestClasses(t *testing.T) {
 	lost := 0
 	d.cut = func(from int, _ []byte) bool { lost++; return from == 0 }
 	d.p[0].WritePacket(d.now, packet(6, 1000))
-	d.exchange()
+	d.pass(2 * time.Millisecond)
 	d.p[0].WritePacket(d.now, packet(17, 1000))
-	d.exchange()
+	d.pass(2 * time.Millisecond)
 	d.now = d.now.Add(200 * time.Millisecond) // both time out
 	d.p[0].HandleTimeout(d.now)
 	var order []reliability.Class
