@@ -45,7 +45,7 @@ sim: ## Run the simulation in virtual time with N seeds (N=500)
 bench: ## Run the benchmarks, for benchstat (BENCH=regexp COUNT=6)
 	go test ./... -run='^$$' -bench='$(BENCH)' -benchmem -count=$(COUNT)
 
-e2e: ## Run the end-to-end tests in network namespaces (needs root or user namespaces)
+e2e: ## Run the end-to-end tests in network namespaces (needs root)
 	go test -count=1 ./internal/e2e
 
 verify: lint test race fuzz ## All of the checks

@@ -4,10 +4,9 @@
 // keeps the state that receipts report and says when the next one is due.
 //
 // A symbol is an opaque run of bytes that fills one datagram (requirement R-1).
-// Symbols form blocks of 1 to MaxBlockSymbols. In this version every
-// symbol travels uncoded: a symbol that a receipt shows missing is resent as it
-// is. Blocks, indices and receipts already have the form that coded repair
-// needs, so that repair changes neither.
+// Symbols form blocks of 1 to MaxBlockSymbols and travel uncoded first; what is
+// missing of a block is made up by repairs, any of which replaces any of its
+// symbols (R-2, package rlc). One rule decides when a block gets one.
 //
 // Contract. Both types are pure: no goroutine, lock, clock or randomness; now
 // is the first argument and never goes backwards. One goroutine owns a value.

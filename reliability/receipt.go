@@ -53,7 +53,7 @@ type Receipt struct {
 	KiB       uint32
 	Useless   uint32 // symbols that the receiver had already
 	CE        uint32
-	Window    uint32 // bytes of symbols the receiver holds above its oldest gap
+	Window    uint32 // bytes of symbol buffers that the receiver has in all
 	Epochs    [MaxEpochs]Epoch
 	NumEpochs int
 	Base      uint32 // low 32 bits: every block below is complete or given up

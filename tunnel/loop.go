@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -34,7 +35,9 @@ type loop struct {
 	applied *route.Applied
 	timer   *timer
 	pumps   sync.WaitGroup
-	calls   chan func() // run in the loop, for control and resolution
+	calls   chan func()     // run in the loop, for control and resolution
+	fault   chan error      // why the tunnel ends by itself
+	ended   <-chan struct{} // closed when it does, or shall
 
 	table  peerTable
 	out    sendBuffer
@@ -125,7 +128,7 @@ func (l *loop) pumpDevice(ctx context.Context, to chan<- outbound, free <-chan [
 		unit, err := l.device.Read(buf)
 		if err != nil {
 			if !errors.Is(err, os.ErrClosed) {
-				l.log.Error("interface is gone", slog.Any("error", err))
+				l.fault <- fmt.Errorf("interface %q is gone: %w", l.device.Name(), err)
 				l.stop()
 			}
 			return
@@ -337,13 +340,11 @@ func (l *loop) goodbye() {
 
 // reload follows a changed configuration as far as a running tunnel can.
 func (l *loop) reload(c *config.Config) {
-	was, is := l.opt.Config.Interface, c.Interface
-	if was.Name != is.Name || was.Mode != is.Mode || was.Listen != is.Listen || was.Bandwidth != is.Bandwidth ||
-		!was.PrivateKey.Equal(is.PrivateKey) {
+	if needsRestart(&l.opt.Config.Interface, &c.Interface) {
 		l.log.Warn("reload refused: name, mode, listen, bandwidth and private key take a restart")
 		return
 	}
-	if err := l.applied.Update(l.plan(c)); err != nil {
+	if err := l.applyPlan(l.plan(c)); err != nil {
 		l.log.Error("reload refused", slog.Any("error", err))
 		return
 	}
@@ -353,4 +354,10 @@ func (l *loop) reload(c *config.Config) {
 	}
 	l.opt.Config = c
 	l.log.Info("configuration reloaded", slog.Int("peers", len(c.Peers)))
+}
+
+// needsRestart reports a change that a running tunnel cannot follow.
+func needsRestart(was, is *config.Interface) bool {
+	return was.Name != is.Name || was.Mode != is.Mode || was.Listen != is.Listen || was.Bandwidth != is.Bandwidth ||
+		!was.PrivateKey.Equal(is.PrivateKey)
 }

@@ -116,6 +116,7 @@ func (t *peerTable) keep(c config.Peer) *tunnelPeer {
 
 func (l *loop) newPeer(c *config.Config, pc config.Peer) (*tunnelPeer, error) {
 	endpoint, _ := netip.ParseAddrPort(pc.Endpoint)
+	endpoint = netip.AddrPortFrom(endpoint.Addr().Unmap(), endpoint.Port())
 	core, err := peer.New(time.Now(), peer.Config{
 		Private: c.Interface.PrivateKey, Remote: pc.PublicKey, PSK: pc.PresharedKey,
 		AES: hasAES(), Endpoint: endpoint, Keepalive: pc.Keepalive, Rate: int64(c.Interface.Bandwidth),
@@ -131,28 +132,48 @@ func (l *loop) newPeer(c *config.Config, pc config.Peer) (*tunnelPeer, error) {
 	return p, nil
 }
 
-// resolve asks for the address of a peer's host name until there is one.
+// resolve asks for the address of a peer's host name until there is one, or the
+// tunnel ends.
 func (l *loop) resolve(p *tunnelPeer, endpoint string) {
 	const first, longest, patience = time.Second, time.Minute, 10 * time.Second
 	for pause := first; ; pause = min(2*pause, longest) {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		addr, err := resolveEndpoint(ctx, endpoint)
 		cancel()
-		done := make(chan bool, 1)
-		l.calls <- func() {
-			done <- err == nil || p.gone
-			if err == nil && !p.gone {
-				now := time.Now()
-				p.core.SetEndpoint(now, addr)
-				l.drain(now, p)
-			}
-		}
-		if <-done {
+		if l.onResolved(p, addr, err) {
 			return
 		}
 		l.log.Warn("cannot resolve the peer's endpoint, trying again", slog.String("endpoint", endpoint),
 			slog.Any("error", err), slog.Duration("pause", pause))
-		time.Sleep(pause)
+		select {
+		case <-time.After(pause):
+		case <-l.ended:
+			return
+		}
+	}
+}
+
+// onResolved hands an address to the loop. It reports whether there is nothing more
+// to ask for.
+func (l *loop) onResolved(p *tunnelPeer, addr netip.AddrPort, err error) bool {
+	done := make(chan bool, 1)
+	select {
+	case l.calls <- func() {
+		done <- err == nil || p.gone
+		if err == nil && !p.gone {
+			now := time.Now()
+			p.core.SetEndpoint(now, addr)
+			l.drain(now, p)
+		}
+	}:
+	case <-l.ended:
+		return true
+	}
+	select {
+	case is := <-done:
+		return is
+	case <-l.ended:
+		return true
 	}
 }
 

@@ -46,10 +46,10 @@ func (p *tunnelPeer) status() control.PeerStatus {
 	s := p.core.Status()
 	out := control.PeerStatus{
 		Name: p.config.Name, PublicKey: p.config.PublicKey.Base64(), State: s.State,
-		LastHandshake: s.LastHandshake,
-		TxBytes:       s.TxBytes, RxBytes: s.RxBytes, TxPackets: s.TxPackets, RxPackets: s.RxPackets,
-		TxDatagrams: s.TxDatagrams, RxDatagrams: s.RxDatagrams, Resent: s.Resent,
-		Loss: s.Loss, RTT: s.RTT, RateBits: s.Rate, QueueBytes: int64(s.QueueBytes), DatagramSize: s.Datagram,
+		LastHandshake: s.LastHandshake, LastReceived: s.LastReceived,
+		TxBytes: s.TxBytes, RxBytes: s.RxBytes, TxPackets: s.TxPackets, RxPackets: s.RxPackets,
+		TxDatagrams: s.TxDatagrams, RxDatagrams: s.RxDatagrams, Resent: s.Resent + s.Proactive,
+		Loss: s.Loss, ReturnLoss: s.ReturnLoss, RTT: s.RTT, RateBits: s.Rate, QueueBytes: int64(s.QueueBytes), DatagramSize: s.Datagram,
 		Drops: map[string]uint64{},
 	}
 	if s.Endpoint.IsValid() {
@@ -61,7 +61,7 @@ func (p *tunnelPeer) status() control.PeerStatus {
 		}
 	}
 	maps.Copy(out.Drops, nonZero(map[string]uint64{
-		"queue_full": s.QueueDropped, "expired": s.Expired, "useless": s.Useless, "bad_unit": s.RxMalformed,
+		"queue_full": s.QueueDropped, "expired": s.Expired, "bad_unit": s.RxMalformed,
 	}))
 	return out
 }

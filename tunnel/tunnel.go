@@ -15,6 +15,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"time"
 
@@ -42,7 +43,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 	defer stop()
 	l := &loop{
 		opt: opt, log: opt.Log, started: time.Now(), random: rand.Reader, stop: stop,
-		calls: make(chan func(), 1),
+		calls: make(chan func(), 1), fault: make(chan error, 1), ended: ctx.Done(),
 	}
 	// The control socket comes first and goes last: until then the interface's
 	// name is taken, and "totg down" waits.
@@ -63,7 +64,11 @@ func Run(ctx context.Context, opt Options) (err error) {
 		slog.String("listen", l.socket.LocalAddr().String()))
 	l.run(ctx)
 	l.log.Info("tunnel goes down", slog.String("interface", l.device.Name()))
-	return <-served
+	select {
+	case err = <-l.fault:
+	default:
+	}
+	return errors.Join(err, <-served)
 }
 
 // open makes the interface, its addresses and routes, and the socket.
@@ -81,16 +86,34 @@ func (l *loop) open() error {
 	if err := route.CleanStale(plan.Mark, plan.Table); err != nil {
 		return err
 	}
+	if err := l.applyPlan(plan); err != nil {
+		return err
+	}
+	if l.timer, err = newTimer(); err != nil {
+		return fmt.Errorf("open timer: %w", err)
+	}
+	return nil
+}
+
+// applyPlan makes addresses and routes those of a plan. The tunnel's own datagrams
+// have their mark before a default route could send them into the tunnel, and keep it
+// until the route is gone.
+func (l *loop) applyPlan(plan route.Plan) (err error) {
 	if hasDefault(plan.Routes) {
 		if err := l.socket.SetMark(plan.Mark); err != nil {
 			return err
 		}
 	}
-	if l.applied, err = route.Apply(plan); err != nil {
+	if l.applied == nil {
+		l.applied, err = route.Apply(plan)
+	} else {
+		err = l.applied.Update(plan)
+	}
+	if err != nil {
 		return err
 	}
-	if l.timer, err = newTimer(); err != nil {
-		return fmt.Errorf("open timer: %w", err)
+	if !hasDefault(plan.Routes) {
+		return l.socket.SetMark(0)
 	}
 	return nil
 }
@@ -116,15 +139,25 @@ func (l *loop) release() error {
 }
 
 // markBase is the upper half of the firewall mark and the routing table of a
-// tunnel with a default route; the port below tells tunnels apart.
+// tunnel with a default route; a hash of the interface's name below tells tunnels
+// apart.
 const markBase = 0x746f_0000
+
+// mark is what rules and routes of an interface are known by. It is the same at
+// every start, unlike the port, which the kernel may choose: else a start could not
+// clean up after a killed run (T-4).
+func mark(name string) uint32 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name)) // a hash takes everything
+	return markBase | (h.Sum32()>>16 ^ h.Sum32()&0xffff)
+}
 
 // plan is the interface's share of a configuration.
 func (l *loop) plan(c *config.Config) route.Plan {
-	port := l.socket.LocalAddr().Port()
+	id := mark(l.device.Name())
 	p := route.Plan{
 		Interface: l.device.Name(), MTU: c.Interface.MTU, Addresses: c.Interface.Addresses,
-		Mark: markBase | uint32(port), Table: markBase | int(port), Port: port,
+		Mark: id, Table: int(id), Port: l.socket.LocalAddr().Port(),
 	}
 	if c.Interface.Mode == config.ModeTAP {
 		return p // Ethernet has no routes to peers

@@ -57,7 +57,7 @@ var peerFields = []statusField{
 	{"rx_bytes", "number", "bytes of them"},
 	{"tx_datagrams", "number", "outer datagrams sent, receipts and repetitions included"},
 	{"rx_datagrams", "number", "outer datagrams received"},
-	{"resent", "number", "symbols (the content of a datagram) that were sent again"},
+	{"resent", "number", "datagrams that carried a copy or a repair instead of something new"},
 	{"drops", "object", "what was dropped of this peer's: reason to count"},
 }
 

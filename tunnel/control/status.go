@@ -46,7 +46,7 @@ type PeerStatus struct {
 	RxPackets   uint64 `json:"rx_packets"`
 	TxDatagrams uint64 `json:"tx_datagrams"` // outer datagrams
 	RxDatagrams uint64 `json:"rx_datagrams"`
-	Resent      uint64 `json:"resent"` // symbols (the content of a datagram) that were sent again
+	Resent      uint64 `json:"resent"` // datagrams that carried a copy or a repair, not something new
 
 	Loss         float64       `json:"loss"`          // share, 0 … 1, of our datagrams that did not arrive
 	ReturnLoss   float64       `json:"return_loss"`   // share of the peer's receipts that did not arrive here

@@ -199,7 +199,7 @@ func (p *Peer) dropSession(why *CloseError) {
 		p.emit(Event{Kind: SessionDown, Err: why})
 	}
 	p.cur, p.pingDue, p.path.probe = nil, false, probe{}
-	for _, t := range [...]timer{timerDead, timerKeepalive, timerPath} {
+	for _, t := range [...]timer{timerDead, timerKeepalive, timerPath, timerQuiet} {
 		p.timers[t] = time.Time{}
 	}
 }

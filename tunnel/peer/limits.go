@@ -70,6 +70,10 @@ const (
 
 // Liveness: a peer that restarted has no key for us and cannot say so.
 const (
+	// quietAfter is how long after the peer's last symbol one PING asks why it
+	// stopped: if our address changed, nothing of what it sends arrives, and a
+	// host that only receives would not tell it (H-8).
+	quietAfter = time.Second
 	// probeAfter is how long something may stay unanswered before PINGs flood.
 	probeAfter = time.Second
 	// probeInterval spaces them.

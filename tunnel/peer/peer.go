@@ -68,6 +68,7 @@ const (
 	timerDead                   // an answer is late
 	timerKeepalive              // time for a sign of life
 	timerPath                   // time to search a larger datagram
+	timerQuiet                  // the peer stopped sending
 	numTimers
 )
 
@@ -304,6 +305,8 @@ func (p *Peer) fire(t timer) {
 		p.onKeepalive()
 	case timerPath:
 		p.searchSize()
+	case timerQuiet:
+		p.pingDue = p.cur != nil
 	case numTimers:
 	}
 }

@@ -221,6 +221,26 @@ func TestRoamingAmplification(t *testing.T) {
 	}
 }
 
+// TestSilentReceiverMoves: a host that only receives tells its new address soon
+// after the peer's symbols stop arriving (H-8).
+func TestSilentReceiverMoves(t *testing.T) {
+	d := newDuo(t, nil)
+	d.connect()
+	moved := netip.MustParseAddrPort("198.51.100.9:9")
+	lost := func(from int, _ []byte) bool { return from == 1 }
+	d.p[1].WritePacket(d.now, packet(6, 1000))
+	d.pass(10 * time.Millisecond)
+	d.cut, d.addr[0] = lost, moved // what host 1 sends to the old address is lost
+	d.p[1].WritePacket(d.now, packet(6, 1000))
+	start := d.now
+	for d.p[1].Status().Endpoint != moved && d.now.Sub(start) < 5*time.Second {
+		d.pass(10 * time.Millisecond)
+	}
+	if took := d.now.Sub(start); took > 1500*time.Millisecond {
+		t.Errorf("the peer learned the address after %v", took)
+	}
+}
+
 // TestReplayDoesNotMove: an old datagram from elsewhere does not move the peer
 // (H-8), nor does a repeated one open (W-2).
 func TestReplayDoesNotMove(t *testing.T) {

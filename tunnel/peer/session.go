@@ -185,9 +185,11 @@ func (p *Peer) handleFrame(s *session, in Inbound, r *wire.Reader, a *reliabilit
 		a.Eliciting, a.Urgent = true, true
 	case reliability.FrameSource:
 		a.Eliciting = true
+		p.timers[timerQuiet] = p.now.Add(quietAfter)
 		return p.handleSource(s, r)
 	case reliability.FrameRepair:
 		a.Eliciting = true
+		p.timers[timerQuiet] = p.now.Add(quietAfter)
 		return p.handleRepair(s, r)
 	case reliability.FrameReceipt:
 		return p.handleReceipt(s, r)

@@ -24,7 +24,7 @@ func (a *Applied) addDefault(family int, plan Plan) error {
 		return err
 	}
 	if len(stale) > 0 {
-		return &advice{ErrConflict, fmt.Sprintf("interface %q: rules for fwmark %#x exist already: another tunnel uses it; give this one another listen port or fwmark", plan.Interface, plan.Mark)}
+		return &advice{ErrConflict, fmt.Sprintf("interface %q: rules for fwmark %#x exist already: another tunnel uses it; give this one another name", plan.Interface, plan.Mark)}
 	}
 	set, number := false, protocol
 	if family == unix.AF_INET {

@@ -1,0 +1,299 @@
+package tunnel
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/totg/totg/handshake"
+	"github.com/totg/totg/internal/wire"
+	"github.com/totg/totg/tunnel/config"
+	"github.com/totg/totg/tunnel/peer"
+	"github.com/totg/totg/tunnel/udp"
+)
+
+// testConfig is a configuration with two peers; key seeds 1 and up are the peers'.
+func testConfig(t *testing.T) *config.Config {
+	t.Helper()
+	c := &config.Config{Interface: config.Interface{
+		Name: "totg0", Mode: config.ModeTUN, PrivateKey: newKey(t, 0), Addresses: prefixes("10.77.0.1/24"),
+		Listen: netip.MustParseAddrPort("127.0.0.1:0"), MTU: 1500, Bandwidth: 1e7, Rate: config.RateFixed,
+	}}
+	for i, name := range []string{"one", "two"} {
+		c.Peers = append(c.Peers, config.Peer{
+			Name: name, PublicKey: newKey(t, byte(1+i)).Public(),
+			AllowedIPs: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 77, 0, byte(2 + i)}), 32)},
+		})
+	}
+	return c
+}
+
+// newLoop is a loop without interface: with peers and a socket, and a log to read.
+func newLoop(t *testing.T, c *config.Config) (*loop, *bytes.Buffer) {
+	t.Helper()
+	socket, err := udp.Listen(c.Interface.Listen, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = socket.Close() })
+	ctx, stop := context.WithCancel(context.Background())
+	t.Cleanup(stop)
+	var text bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&text, nil))
+	l := &loop{
+		opt: Options{Config: c, Log: log}, log: log, random: rand.NewChaCha8([32]byte{}), socket: socket, stop: stop,
+		calls: make(chan func(), 1), fault: make(chan error, 1), ended: ctx.Done(),
+	}
+	if err := l.setPeers(c); err != nil {
+		t.Fatal(err)
+	}
+	return l, &text
+}
+
+// clone copies a configuration as far as the tests change it.
+func clone(c *config.Config) *config.Config {
+	d := *c
+	d.Peers = append([]config.Peer(nil), c.Peers...)
+	return &d
+}
+
+// A change that a running tunnel cannot follow is refused, and nothing else changes.
+func TestReloadDecision(t *testing.T) {
+	refused := map[string]func(c *config.Config){
+		"name":      func(c *config.Config) { c.Interface.Name = "totg1" },
+		"mode":      func(c *config.Config) { c.Interface.Mode = config.ModeTAP },
+		"key":       func(c *config.Config) { c.Interface.PrivateKey = newKey(t, 9) },
+		"listen":    func(c *config.Config) { c.Interface.Listen = netip.MustParseAddrPort("127.0.0.1:1") },
+		"bandwidth": func(c *config.Config) { c.Interface.Bandwidth++ },
+	}
+	for name, change := range refused {
+		t.Run(name, func(t *testing.T) {
+			c := testConfig(t)
+			l, log := newLoop(t, c)
+			before := l.table
+			changed := clone(c)
+			change(changed)
+			changed.Peers = changed.Peers[:1]
+			l.reload(changed)
+			if !strings.Contains(log.String(), "reload refused") {
+				t.Errorf("log: %s", log)
+			}
+			if l.opt.Config != c || len(l.table.peers) != 2 || l.table.peers[0] != before.peers[0] {
+				t.Error("a refused reload changed something")
+			}
+		})
+	}
+	was := testConfig(t).Interface
+	is := was
+	is.MTU, is.Addresses, is.PrivateKey = 1400, prefixes("10.77.0.9/24"), newKey(t, 0) // an equal key
+	if needsRestart(&was, &is) {
+		t.Error("MTU and addresses need no restart")
+	}
+}
+
+// A peer keeps its session while its key, endpoint, preshared key and keepalive stay.
+func TestSetPeersKeeps(t *testing.T) {
+	psk, err := handshake.GeneratePresharedKey(rand.NewChaCha8([32]byte{3}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		keeps  bool
+		change func(p *config.Peer)
+	}{
+		{"nothing", true, func(*config.Peer) {}},
+		{"name", true, func(p *config.Peer) { p.Name = "three" }},
+		{"allowed IPs", true, func(p *config.Peer) { p.AllowedIPs = prefixes("10.77.0.9/32") }},
+		{"endpoint", false, func(p *config.Peer) { p.Endpoint = "127.0.0.1:9" }},
+		{"keepalive", false, func(p *config.Peer) { p.Keepalive = time.Second }},
+		{"preshared key", false, func(p *config.Peer) { p.PresharedKey = psk }},
+		{"key", false, func(p *config.Peer) { p.PublicKey = newKey(t, 8).Public() }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := testConfig(t)
+			l, _ := newLoop(t, cfg)
+			one, two := l.table.peers[0], l.table.peers[1]
+			changed := clone(cfg)
+			c.change(&changed.Peers[1])
+			if err := l.setPeers(changed); err != nil {
+				t.Fatal(err)
+			}
+			if l.table.peers[0] != one {
+				t.Error("the other peer was replaced")
+			}
+			if kept := l.table.peers[1] == two; kept != c.keeps || two.gone == c.keeps {
+				t.Errorf("kept: %v, gone: %v", kept, two.gone)
+			}
+			now := l.table.peers[1]
+			if got := l.table.route(changed.Peers[1].AllowedIPs[0].Addr()); got != now || now.config.Name != changed.Peers[1].Name {
+				t.Error("the table does not follow the configuration")
+			}
+		})
+	}
+}
+
+// Peers come and go; what belonged to one that went belongs to nobody.
+func TestSetPeersRemoves(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Peers[1].Endpoint = "127.0.0.1:9" // it calls, and so has an index
+	l, _ := newLoop(t, cfg)
+	two := l.table.peers[1]
+	if len(l.table.byIndex) != 1 {
+		t.Fatalf("%d indices, want that of the call", len(l.table.byIndex))
+	}
+	less := clone(cfg)
+	less.Peers = less.Peers[:1]
+	if err := l.setPeers(less); err != nil {
+		t.Fatal(err)
+	}
+	addr := cfg.Peers[1].AllowedIPs[0].Addr()
+	if len(l.table.peers) != 1 || l.table.route(addr) != nil || len(l.table.byIndex) != 0 || len(l.table.byStatic) != 1 {
+		t.Errorf("left of the peer: %+v", l.table)
+	}
+	if err := l.setPeers(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if p := l.table.route(addr); p == nil || p == two || len(l.table.byStatic) != 2 {
+		t.Error("the peer did not come back, or its old core did")
+	}
+}
+
+// Datagrams that belong to nobody are counted by reason and do nothing else. They are
+// a stranger's.
+func TestDeliverDrops(t *testing.T) {
+	l, _ := newLoop(t, testConfig(t))
+	from := netip.MustParseAddrPort("127.0.0.1:9")
+	initFor := func(caller, called byte) []byte {
+		in, err := handshake.NewInit(time.Now(), handshake.InitConfig{
+			Private: newKey(t, caller), Peer: newKey(t, called).Public(), Index: 1, Random: rand.NewChaCha8([32]byte{1}),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return in.Datagram()
+	}
+	damaged := bytes.Clone(initFor(1, 0))
+	damaged[50] ^= 1
+	for _, c := range []struct {
+		name string
+		b    []byte
+		want dropCounters
+	}{
+		{"empty", nil, dropCounters{}},
+		{"short", make([]byte, 8), dropCounters{malformed: 1}},
+		{"unknown type", bytes.Repeat([]byte{0xee}, 100), dropCounters{malformed: 1}},
+		{"data of nobody", append([]byte{wire.TypeData}, make([]byte, 99)...), dropCounters{unknown: 1}},
+		{"answer to nobody", append([]byte{wire.TypeResp}, make([]byte, 99)...), dropCounters{unknown: 1}},
+		{"call of a stranger", initFor(7, 0), dropCounters{badInit: 1}},
+		{"call for somebody else", initFor(1, 7), dropCounters{badInit: 1}},
+		{"damaged call", damaged, dropCounters{badInit: 1}},
+		{"call of a peer", initFor(1, 0), dropCounters{}},
+	} {
+		l.drops = dropCounters{}
+		indices := len(l.table.byIndex)
+		l.handleRun(time.Now(), inbound{buf: c.b, n: len(c.b), seg: max(len(c.b), 1), from: from})
+		if diff := cmp.Diff(c.want, l.drops, cmp.AllowUnexported(dropCounters{})); diff != "" {
+			t.Errorf("%s: drops (-want +got):\n%s", c.name, diff)
+		}
+		if grew := len(l.table.byIndex) > indices; grew != (c.name == "call of a peer") {
+			t.Errorf("%s: %d sessions, %d before", c.name, len(l.table.byIndex), indices)
+		}
+		if len(l.table.dirty) != 0 {
+			t.Errorf("%s: peers left to drain", c.name)
+		}
+	}
+}
+
+// A run of datagrams is cut at its segment size, the last one shorter.
+func TestHandleRunCuts(t *testing.T) {
+	l, _ := newLoop(t, testConfig(t))
+	run := bytes.Repeat([]byte{0xee}, 3*100+20)
+	l.handleRun(time.Now(), inbound{buf: run, n: len(run), seg: 100})
+	if l.drops.malformed != 4 {
+		t.Errorf("%d datagrams, want 4", l.drops.malformed)
+	}
+	l.handleRun(time.Now(), inbound{buf: run, n: 50, seg: 50})
+	if l.drops.malformed != 5 {
+		t.Errorf("%d datagrams, want 5", l.drops.malformed)
+	}
+}
+
+// T-1: inner packets go to the peer of their destination, and are taken from the peer
+// of their source alone. The latter are an authenticated peer's.
+func TestInnerAddresses(t *testing.T) {
+	l, _ := newLoop(t, testConfig(t))
+	one, two := l.table.peers[0], l.table.peers[1]
+	now := time.Now()
+	l.handleUnit(now, ipv4("10.77.0.1", "10.77.0.3", 100))
+	if one.core.Status().QueueBytes != 0 || two.core.Status().QueueBytes == 0 {
+		t.Error("the packet did not go to the peer of its destination")
+	}
+	l.handleUnit(now, ipv4("10.77.0.1", "10.77.0.9", 100))
+	l.handleUnit(now, []byte{0, 0x15, 0})
+	l.deliverUnit(one, ipv4("10.77.0.3", "10.77.0.1", 100)) // the other one's
+	l.deliverUnit(one, ipv4("192.0.2.1", "10.77.0.1", 100)) // nobody's
+	frame := append([]byte{1 << 1}, make([]byte, 60)...)
+	l.deliverUnit(one, frame) // Ethernet on a TUN interface
+	want := dropCounters{noPeer: 1, badPacket: 1, source: 3}
+	if diff := cmp.Diff(want, l.drops, cmp.AllowUnexported(dropCounters{})); diff != "" {
+		t.Errorf("drops (-want +got):\n%s", diff)
+	}
+}
+
+// Events of a core keep the table of indices; one that another peer got since stays.
+func TestIndexEvents(t *testing.T) {
+	l, _ := newLoop(t, testConfig(t))
+	one, two := l.table.peers[0], l.table.peers[1]
+	l.onEvent(one, peer.Event{Kind: peer.IndexAdded, Index: 5})
+	l.onEvent(two, peer.Event{Kind: peer.IndexAdded, Index: 5})
+	l.onEvent(one, peer.Event{Kind: peer.IndexRemoved, Index: 5})
+	if l.table.byIndex[5] != two {
+		t.Error("removing an index of one peer took it from another")
+	}
+	l.onEvent(two, peer.Event{Kind: peer.IndexRemoved, Index: 5})
+	if len(l.table.byIndex) != 0 {
+		t.Error("the index is still there")
+	}
+}
+
+// A host name is asked for until it has an address; the question ends with the tunnel.
+func TestResolve(t *testing.T) {
+	l, _ := newLoop(t, testConfig(t))
+	p := l.table.peers[0]
+	addr := netip.MustParseAddrPort("127.0.0.1:9")
+	done := make(chan bool, 1)
+	go func() { done <- l.onResolved(p, addr, nil) }()
+	(<-l.calls)()
+	if !<-done || p.core.Status().Endpoint != addr {
+		t.Errorf("endpoint %v", p.core.Status().Endpoint)
+	}
+	go func() { done <- l.onResolved(p, netip.AddrPort{}, context.DeadlineExceeded) }()
+	(<-l.calls)()
+	if <-done {
+		t.Error("it does not ask again after a failure")
+	}
+	p.gone = true
+	go func() { done <- l.onResolved(p, netip.AddrPort{}, context.DeadlineExceeded) }()
+	(<-l.calls)()
+	if !<-done {
+		t.Error("it asks on for a peer that is gone")
+	}
+	l.stop()
+	if !l.onResolved(p, addr, nil) { // nobody runs the loop any more
+		t.Error("it asks on after the tunnel's end")
+	}
+	for text, want := range map[string]bool{"localhost:4430": true, "localhost": false, "localhost:x": false} {
+		got, err := resolveEndpoint(context.Background(), text)
+		if (err == nil) != want || want && (got.Port() != 4430 || !got.Addr().IsLoopback()) {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+}
