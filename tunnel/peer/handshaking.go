@@ -206,9 +206,12 @@ func (p *Peer) dropSession(why *CloseError) {
 
 // pollHandshake returns INIT or RESP when one is due.
 func (p *Peer) pollHandshake(buf []byte) (n int, to netip.AddrPort) {
+	if p.now.Before(p.floodNext) {
+		return 0, netip.AddrPort{}
+	}
 	if a := p.attempt; a != nil && !p.now.Before(a.flood.Deadline()) {
 		a.flood.OnSent(p.now)
-		return copy(buf, a.init.Datagram()), a.to
+		return p.flood(buf, a.init.Datagram()), a.to
 	}
 	q := p.next
 	if q == nil || q.credit < len(q.resp) || p.now.Before(q.flood.Deadline()) || p.now.After(q.until) {
@@ -216,7 +219,14 @@ func (p *Peer) pollHandshake(buf []byte) (n int, to netip.AddrPort) {
 	}
 	q.flood.OnSent(p.now)
 	q.credit -= len(q.resp)
-	return copy(buf, q.resp), q.from
+	return p.flood(buf, q.resp), q.from
+}
+
+// flood copies INIT or RESP to buf and charges it to the budget (H-4).
+func (p *Peer) flood(buf, datagram []byte) int {
+	bits := float64(8 * (len(datagram) + overheadIPv6))
+	p.floodNext = p.now.Add(time.Duration(bits / (floodShare * float64(p.cfg.Rate)) * float64(time.Second)))
+	return copy(buf, datagram)
 }
 
 // handshakeDeadline is when pollHandshake or the confirmation has work next.
@@ -229,6 +239,9 @@ func (p *Peer) handshakeDeadline() time.Time {
 		if at := q.flood.Deadline(); !at.After(q.until) {
 			d = earlier(d, at)
 		}
+	}
+	if !d.IsZero() && d.Before(p.floodNext) {
+		d = p.floodNext
 	}
 	if p.cur != nil && p.cur.confirm != nil {
 		d = earlier(d, p.cur.confirm.Deadline())

@@ -62,6 +62,9 @@ const (
 	respFloodTime = 2 * time.Second
 	// pendingTime is how long a responder waits for the first datagram.
 	pendingTime = 10 * time.Second
+	// floodShare is the share of the rate that the flood of INIT and RESP may
+	// take: on a thin link the schedule of H-4 stretches.
+	floodShare = 0.1
 	// crossedGrace is how long the side with the smaller key insists on its own
 	// INIT when both call at once; then it answers the peer's, which may be the
 	// only one that can get through.

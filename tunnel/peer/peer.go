@@ -95,6 +95,7 @@ type Peer struct {
 	heldUntil time.Time // zero: until an input changes it
 	down      bool
 	events    []Event
+	floodNext time.Time // INIT and RESP wait until then
 	goodbye   goodbye
 	stats     Counters
 	drops     [NumDropReasons]uint64

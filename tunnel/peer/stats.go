@@ -7,19 +7,17 @@ import (
 
 // Counters are running totals over all sessions of a Peer.
 type Counters struct {
-	TxPackets, TxBytes     uint64 // inner, put into symbols
-	RxPackets, RxBytes     uint64 // inner, delivered
-	RxMalformed            uint64 // units from the peer that hold no packet
-	TxDatagrams, TxOuter   uint64 // outer datagrams and their IP bytes
-	RxDatagrams, RxOuter   uint64
-	Resent, Proactive      uint64 // copies and repairs: for what is missing; in case something is
-	Useless                uint64 // symbols that told nothing new
-	Expired                uint64 // symbols given up at their deadline
-	QueueDropped           uint64 // inner packets that found the queue full
-	Sessions               uint64 // that came up
-	Closed                 uint64 // that this side ended by CLOSE
-	BlackHoles             uint64 // datagram sizes that stopped arriving
-	Late, Skipped, Refused uint64 // channel: late units, units given up, refused segments
+	TxPackets, TxBytes   uint64 // inner, put into symbols
+	RxPackets, RxBytes   uint64 // inner, delivered
+	RxMalformed          uint64 // units from the peer that hold no packet
+	TxDatagrams, TxOuter uint64 // outer datagrams and their IP bytes
+	RxDatagrams, RxOuter uint64
+	Resent, Proactive    uint64 // copies and repairs: for what is missing; in case something is
+	Useless              uint64 // symbols that told nothing new
+	Expired              uint64 // symbols given up at their deadline
+	QueueDropped         uint64 // inner packets that found the queue full
+	Closed               uint64 // that this side ended by CLOSE
+	BlackHoles           uint64 // datagram sizes that stopped arriving
 }
 
 // Status is a snapshot of a Peer.
