@@ -64,7 +64,7 @@ func (s *blockStore) block(id uint64) *txBlock { return &s.ring[id%MaxLiveBlocks
 func (s *blockStore) live(id uint64) bool { return id >= s.oldest && id < s.next }
 
 func (s *blockStore) canOpen() bool {
-	return s.symbols < s.window && s.next-s.oldest < MaxLiveBlocks
+	return s.symbols < s.window && s.next-s.oldest < maxOpenBlocks
 }
 
 func (s *blockStore) buffer() []byte {

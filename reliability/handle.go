@@ -136,14 +136,14 @@ func (s *Sender) applyStates(c *Receipt, first uint64, out *Outcome) (covered ui
 		}
 		id := first + uint64(e.offset)
 		covered = id + max(uint64(e.run), 1)
-		for ; e.run > 0; e.run-- {
-			if s.store.live(id) {
+		for ; id < covered; id++ {
+			switch {
+			case !s.store.live(id) || s.store.block(id).done:
+			case e.run > 0:
 				s.finishBlock(id, out)
+			default:
+				s.applyState(id, e, out)
 			}
-			id++
-		}
-		if covered == id+1 && s.store.live(id) && !s.store.block(id).done {
-			s.applyState(id, e, out)
 		}
 	}
 	if c.ToEnd {

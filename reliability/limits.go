@@ -23,9 +23,11 @@ const (
 	// carries, rounded up to a multiple of 64 so that coding works on whole
 	// vector registers.
 	MaxSymbol = rlc.MaxSymbol
-	// MaxLiveBlocks bounds the span of block ids that are open at once, at
-	// sender and receiver. A power of two.
+	// MaxLiveBlocks bounds the span of block ids that a receiver keeps; a
+	// sender keeps to maxOpenBlocks, for the same reason as windowsHeld. A
+	// power of two.
 	MaxLiveBlocks = 4096
+	maxOpenBlocks = MaxLiveBlocks / windowsHeld
 	// MaxTransmissions bounds the sender's log of datagrams whose fate is
 	// open: 131,072 is 1 Gbit/s over 1.5 s. A power of two.
 	MaxTransmissions = 1 << 17
@@ -33,6 +35,10 @@ const (
 	// of symbol buffers between the oldest open block and the newest: 50 Mbit/s
 	// over 5 s. A short symbol takes a whole buffer.
 	DefaultWindow = 32 << 20
+	// windowsHeld is how many windows a receiver can hold: the sender ends a
+	// block when it reads the receipt, the receiver of a block whose size it
+	// never heard only when it reads the echo after that.
+	windowsHeld = 2
 	// initialWindow is what a sender assumes before the first receipt.
 	initialWindow = 4 << 20
 )

@@ -95,7 +95,7 @@ func NewReceiver(now time.Time, cfg ReceiverConfig) *Receiver {
 	}
 	return &Receiver{
 		cfg: cfg, start: now, rtt: initialRTT, size: receiptFixedLen,
-		pool: rlc.NewPool(cfg.Window / rlc.BufferLen),
+		pool: rlc.NewPool(windowsHeld * cfg.Window / rlc.BufferLen),
 	}
 }
 
@@ -136,8 +136,7 @@ func (r *Receiver) OnDatagram(now time.Time, a Arrival) {
 
 // HandleSource records a symbol and reports whether it is new: the caller then
 // delivers it, and what NextRecovered returns; order is the channel's business
-// . A symbol of a block that is done
-// is not new and no error.
+// . A symbol of a block that is done is not new and no error.
 func (r *Receiver) HandleSource(s *Source) (fresh bool, err error) {
 	b, err := r.blockOf(s.Block, s.Class, s.K, int(s.Index)+1)
 	if b == nil {
@@ -148,9 +147,6 @@ func (r *Receiver) HandleSource(s *Source) (fresh bool, err error) {
 		r.useless++
 		r.settleBlock(b) // it may tell K of a block that has everything
 		return false, nil
-	}
-	if r.pool.Free() == 0 {
-		return false, ErrWindow
 	}
 	b.got[word] |= bit
 	if !b.dec.AddSource(int(s.Index), s.Symbol) {
@@ -178,9 +174,6 @@ func (r *Receiver) HandleRepair(f *Repair) error {
 		r.useless++
 		r.settleBlock(b)
 		return nil
-	}
-	if r.pool.Free() == 0 {
-		return ErrWindow
 	}
 	if !b.dec.AddRepair(f.N, f.Number, f.Coded) {
 		r.useless++
@@ -225,7 +218,7 @@ func (r *Receiver) blockOf(low uint32, class Class, k, n int) (*rxBlock, error) 
 		r.useless++
 		return nil, nil
 	}
-	if id >= r.base+MaxLiveBlocks {
+	if id >= r.base+MaxLiveBlocks || r.pool.Free() == 0 {
 		return nil, ErrWindow
 	}
 	b := &r.blocks[id%MaxLiveBlocks]
