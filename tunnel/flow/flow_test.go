@@ -82,7 +82,7 @@ func FuzzParse(f *testing.F) {
 func FuzzQueue(f *testing.F) {
 	f.Add([]byte{1, 200, 1, 200, 0, 0, 1, 90, 0, 0, 1, 250})
 	f.Fuzz(func(t *testing.T, ops []byte) {
-		q := &Queue{}
+		q := &Queue{limit: 1 << 20}
 		for c := range q.classes {
 			q.classes[c].ring = make([]byte, 700)
 		}
@@ -143,5 +143,33 @@ func TestShare(t *testing.T) {
 	}
 	if _, ok := q.Next([NumClasses]bool{}); ok {
 		t.Error("a class although none is allowed")
+	}
+}
+
+// TestLimit: a class takes no more than the limit, and what waits stays when the
+// limit falls.
+func TestLimit(t *testing.T) {
+	q := NewQueue(1 << 20)
+	q.SetLimit(200_000)
+	unit := make([]byte, 1000)
+	for i := range 300 {
+		if ok := q.Push(Stream, unit); ok != (i < 200) {
+			t.Fatalf("unit %d taken: %v", i, ok)
+		}
+	}
+	if n := q.Bytes(); n != 200_000 {
+		t.Errorf("%d bytes wait, want 200000", n)
+	}
+	q.SetLimit(0)
+	if q.Len(Stream) != 200 || q.Push(Stream, unit) || q.Dropped() != 101 {
+		t.Errorf("%d units wait, %d dropped", q.Len(Stream), q.Dropped())
+	}
+	for q.Bytes() >= MinLimit {
+		q.Pop(Stream)
+	}
+	for range 2 {
+		if !q.Push(Message, make([]byte, MaxUnit)) {
+			t.Error("no room for two of the largest units")
+		}
 	}
 }

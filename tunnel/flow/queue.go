@@ -9,28 +9,35 @@ type Queue struct {
 	classes [NumClasses]fifo
 	deficit [NumClasses]int
 	turn    Class
+	limit   int
 	dropped uint64
 }
 
 // quantum is what a class may send in one turn, bytes: one full packet.
 const quantum = 1514
 
-// NewQueue returns a Queue that holds up to limit bytes per class. A limit
-// below two of the largest units is raised to that, for a super-packet must
-// find room.
-func NewQueue(limit int) *Queue {
-	q := &Queue{}
-	limit = max(limit, 2*(MaxUnit+unitHeader))
+// MinLimit is the least limit of a Queue, bytes per class: a super-packet must
+// find room behind another.
+const MinLimit = 2 * (MaxUnit + unitHeader)
+
+// NewQueue returns a Queue that can hold capacity bytes per class, at least
+// MinLimit, and holds as many until SetLimit.
+func NewQueue(capacity int) *Queue {
+	q := &Queue{limit: max(capacity, MinLimit)}
 	for c := range q.classes {
-		q.classes[c].ring = make([]byte, limit)
+		q.classes[c].ring = make([]byte, q.limit)
 	}
 	return q
 }
 
+// SetLimit bounds what each class holds from now on, bytes within MinLimit and
+// the capacity. What waits already stays.
+func (q *Queue) SetLimit(limit int) { q.limit = max(limit, MinLimit) }
+
 // Push appends a copy of the unit to its class. It reports false, and counts a
 // drop, if there is no room.
 func (q *Queue) Push(c Class, unit []byte) bool {
-	if !q.classes[c].push(unit) {
+	if q.classes[c].bytes+len(unit) > q.limit || !q.classes[c].push(unit) {
 		q.dropped++
 		return false
 	}

@@ -45,16 +45,31 @@ const (
 // MaxInFlight bounds the symbols that a peer holds until their receipts.
 const MaxInFlight = reliability.MaxLiveBlocks * reliability.MaxBlockSymbols
 
-// MaxQueueBytes bounds the inner packets that wait for a path of the rate, in
-// bytes: queueTime of it for each class, or two of the largest units.
-func MaxQueueBytes(rate int64) int {
-	return flow.NumClasses * max(queueBytes(rate), 2*(flow.MaxUnit+4))
+// The ingress queue holds as much of the rate as a round trip takes, for that
+// is what an inner TCP needs to ride out its own reaction to a full queue, within
+// these bounds.
+const (
+	queueTimeMin, queueTimeMax = 100 * time.Millisecond, time.Second
+	// maxQueue bounds it in bytes per class, or queueTimeMin of the rate does
+	// where that is more.
+	maxQueue = 4 << 20
+)
+
+// queueLimit is the queue's limit in bytes per class for a rate and round trip.
+func queueLimit(rate int64, rtt time.Duration) int {
+	return int(float64(rate) / 8 * min(max(rtt, queueTimeMin), queueTimeMax).Seconds())
 }
 
-func queueBytes(rate int64) int { return int(float64(rate) / 8 * queueTime.Seconds()) }
+// queueCapacity is the most that queueLimit may become.
+func queueCapacity(rate int64) int {
+	return min(queueLimit(rate, queueTimeMax), max(queueLimit(rate, 0), maxQueue))
+}
 
-// queueTime is how much of the path's rate the ingress queue holds.
-const queueTime = 100 * time.Millisecond
+// MaxQueueBytes bounds the inner packets that wait for a path of the rate, in
+// bytes.
+func MaxQueueBytes(rate int64) int {
+	return flow.NumClasses * max(queueCapacity(rate), flow.MinLimit)
+}
 
 // Handshake (H-4).
 const (

@@ -122,7 +122,7 @@ func New(now time.Time, cfg Config) (*Peer, error) {
 		cfg: cfg, local: cfg.Private.Public(), remoteStatic: static, identity: identity,
 		jitter: rand.New(rand.NewChaCha8(seed)),
 		now:    now,
-		queue:  flow.NewQueue(queueBytes(cfg.Rate)),
+		queue:  flow.NewQueue(queueCapacity(cfg.Rate)),
 		path:   path{max: cfg.MaxDatagram, size: baseDatagram},
 		events: make([]Event, 0, maxEvents),
 	}

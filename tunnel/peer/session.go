@@ -279,7 +279,9 @@ func (p *Peer) handleReceipt(s *session, r *wire.Reader) error {
 	for _, tag := range s.outcome.Acked {
 		s.mux.OnControlDelivered(p.now, uint32(tag))
 	}
-	s.receiver.SetRTT(s.sender.RTT())
+	rtt := s.sender.RTT()
+	s.receiver.SetRTT(rtt)
+	p.queue.SetLimit(queueLimit(p.cfg.Rate, rtt))
 	p.checkStall(s)
 	return nil
 }
