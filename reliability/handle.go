@@ -8,12 +8,11 @@ import (
 
 // Outcome is what a receipt settled. The caller owns it and resets it.
 type Outcome struct {
-	Acked   []uint64 // tags of symbols that arrived
-	Settled int      // datagrams whose fate is known now
+	Acked []uint64 // tags of symbols that arrived
 }
 
 // Reset empties o and keeps its memory.
-func (o *Outcome) Reset() { o.Acked, o.Settled = o.Acked[:0], 0 }
+func (o *Outcome) Reset() { o.Acked = o.Acked[:0] }
 
 // HandleReceipt takes the receiver's state: it frees what arrived and finds what
 // must be resent. A receipt older than the newest is ignored, for receipts are
@@ -39,7 +38,7 @@ func (s *Sender) HandleReceipt(now time.Time, c *Receipt, out *Outcome) error {
 	s.finishBlocks(base, out)
 	covered := s.applyStates(c, first, out)
 	s.store.release()
-	s.settleBefore(largest, first, covered, out)
+	s.settleBefore(largest, first, covered)
 	s.trimLog()
 	return nil
 }
@@ -170,7 +169,7 @@ func (s *Sender) applyState(id uint64, e blockState, out *Outcome) {
 // settleBefore is the loss verdict: of a datagram that a receipt covers,
 // and that left earlier by the reordering guard than one that arrived, the
 // receipt shows the fate.
-func (s *Sender) settleBefore(largest, first, covered uint64, out *Outcome) {
+func (s *Sender) settleBefore(largest, first, covered uint64) {
 	if !s.log.known(largest) || largest < guardPackets {
 		return
 	}
@@ -182,7 +181,6 @@ func (s *Sender) settleBefore(largest, first, covered uint64, out *Outcome) {
 		}
 		if t.valid && t.block >= first && t.block < covered {
 			s.settle(pn)
-			out.Settled++
 		}
 	}
 }

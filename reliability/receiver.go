@@ -245,12 +245,11 @@ func (r *Receiver) settleBlock(b *rxBlock) {
 	b.n = uint16(b.dec.Rank())
 	b.dec.Solve()
 	r.solved = b
+	r.prompt = r.prompt || b.class <= Interactive
 	if !b.complete() {
-		r.prompt = r.prompt || b.class <= Interactive
 		return
 	}
 	r.urgent = true
-	r.prompt = r.prompt || b.class <= Interactive
 	for r.base < r.next && r.blocks[r.base%MaxLiveBlocks].complete() {
 		r.base++
 	}

@@ -88,14 +88,6 @@ func (s *Sender) NextSend() time.Time { return s.start.Add(s.pacer.next) }
 // so that the unused time does not add up to a burst.
 func (s *Sender) OnIdle() { s.pacer.onIdle() }
 
-// SetRate changes the pacing rate, bit/s of IP bytes.
-func (s *Sender) SetRate(rate int64) {
-	if rate <= 0 {
-		panic("reliability: rate must be positive")
-	}
-	s.cfg.Rate, s.pacer.rate = rate, rate
-}
-
 // NextPN is the packet number of the next datagram (W-1).
 func (s *Sender) NextPN() uint64 { return s.log.next }
 

@@ -83,16 +83,6 @@ func Listen(path string) (*Server, error) {
 	return s, nil
 }
 
-// Serve listens at path, serves until ctx ends and closes.
-func Serve(ctx context.Context, path string, h Handler) error {
-	s, err := Listen(path)
-	if err != nil {
-		return err
-	}
-	defer s.Close() //nolint:errcheck // never fails
-	return s.Serve(ctx, h)
-}
-
 // Serve answers clients until ctx ends or the server is closed, and returns when the last of them is gone: nil then, an error
 // if the socket fails before. The name stays taken until Close.
 func (s *Server) Serve(ctx context.Context, h Handler) error {

@@ -209,12 +209,12 @@ func (p *Peer) pollHandshake(buf []byte) (n int, to netip.AddrPort) {
 	if p.now.Before(p.floodNext) {
 		return 0, netip.AddrPort{}
 	}
-	if a := p.attempt; a != nil && !p.now.Before(a.flood.Deadline()) {
+	if a := p.attempt; a != nil && a.flood.Due(p.now) {
 		a.flood.OnSent(p.now)
 		return p.flood(buf, a.init.Datagram()), a.to
 	}
 	q := p.next
-	if q == nil || q.credit < len(q.resp) || p.now.Before(q.flood.Deadline()) || p.now.After(q.until) {
+	if q == nil || q.credit < len(q.resp) || !q.flood.Due(p.now) || p.now.After(q.until) {
 		return 0, netip.AddrPort{}
 	}
 	q.flood.OnSent(p.now)

@@ -281,7 +281,7 @@ func (p *Peer) advance(now time.Time) {
 	if q := &p.path.probe; p.probeDue() && q.tries >= q.limit {
 		p.failProbe()
 	}
-	if s.confirm != nil && !p.now.Before(s.confirm.Deadline()) {
+	if s.confirm != nil && s.confirm.Due(p.now) {
 		s.confirm.OnSent(p.now)
 		p.pingDue = true
 	}

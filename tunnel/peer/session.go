@@ -176,21 +176,20 @@ var (
 
 // handleFrame handles one frame.
 func (p *Peer) handleFrame(s *session, in Inbound, r *wire.Reader, a *reliability.Arrival) error {
-	switch r.U8() {
+	switch kind := r.U8(); kind {
 	case framePadding:
 		if !parsePadding(r) {
 			return errFrame
 		}
 	case framePing:
 		a.Eliciting, a.Urgent = true, true
-	case reliability.FrameSource:
+	case reliability.FrameSource, reliability.FrameRepair:
 		a.Eliciting = true
 		p.timers[timerQuiet] = p.now.Add(quietAfter)
+		if kind == reliability.FrameRepair {
+			return p.handleRepair(s, r)
+		}
 		return p.handleSource(s, r)
-	case reliability.FrameRepair:
-		a.Eliciting = true
-		p.timers[timerQuiet] = p.now.Add(quietAfter)
-		return p.handleRepair(s, r)
 	case reliability.FrameReceipt:
 		return p.handleReceipt(s, r)
 	case reliability.FrameEcho:
