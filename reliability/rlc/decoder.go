@@ -5,10 +5,23 @@ import "encoding/binary"
 // row is one innovative symbol: a linear combination whose first non-zero
 // coefficient, 1, stands at the row's place in Decoder.rows.
 type row struct {
-	data  []byte // BufferLen bytes, zero beyond size; nil: no row
+	data  *[BufferLen]byte // size bytes, zeros as far as whole(size), then anything; nil: no row
+	coef  *[MaxK]byte      // zero beyond Decoder.rows; nil for a source symbol as it is
 	size  int
-	coef  []byte // MaxK bytes, nil for a source symbol as it is
-	found bool   // a source symbol that Solve found and nobody took yet
+	found bool // a source symbol that Solve found and nobody took yet
+}
+
+// whole rounds n bytes up to the vector registers that the arithmetic works on.
+// What lies behind them is never read and need not be cleared.
+func whole(n int) int { return (n + 63) &^ 63 }
+
+// add adds c times p.
+func (r *row) add(c byte, p *row) {
+	if p.size > r.size {
+		clear(r.data[whole(r.size):whole(p.size)])
+		r.size = p.size
+	}
+	mulAdd(c, p.data[:whole(p.size)], r.data[:])
 }
 
 // Decoder solves one block. The zero Decoder is empty and needs Reset.
@@ -18,15 +31,18 @@ type Decoder struct {
 	rank  int
 	coded int // rows with coefficients
 	found int // rows that NextRecovered has to return
+	next  int // first row that may be one of them: what was solved before stays so
 }
 
 // Pool lends buffers to decoders and bounds how many. It belongs to the same
 // goroutine as they do.
 type Pool struct {
-	data, coef [][]byte
-	rows       [][]row
-	used       int
-	limit      int
+	data    []*[BufferLen]byte
+	coef    []*[MaxK]byte
+	rows    [][]row
+	used    int
+	limit   int
+	factors [MaxK]byte // what the last Decoder.reduce took of each row
 }
 
 // NewPool returns a Pool that lends at most limit symbols at a time.
@@ -35,26 +51,26 @@ func NewPool(limit int) *Pool { return &Pool{limit: limit} }
 // Free is the number of symbols that may still be stored.
 func (p *Pool) Free() int { return p.limit - p.used }
 
-func (p *Pool) get() []byte {
+func (p *Pool) get() *[BufferLen]byte {
 	p.used++
 	if n := len(p.data); n > 0 {
 		b := p.data[n-1]
 		p.data = p.data[:n-1]
 		return b
 	}
-	return make([]byte, BufferLen)
+	return new([BufferLen]byte)
 }
 
-func (p *Pool) getCoef() []byte {
+func (p *Pool) getCoef() *[MaxK]byte {
 	if n := len(p.coef); n > 0 {
 		b := p.coef[n-1]
 		p.coef = p.coef[:n-1]
 		return b
 	}
-	return make([]byte, MaxK)
+	return new([MaxK]byte)
 }
 
-func (p *Pool) put(r row) {
+func (p *Pool) put(r *row) {
 	if r.data != nil {
 		p.used--
 		p.data = append(p.data, r.data)
@@ -66,11 +82,11 @@ func (p *Pool) put(r row) {
 
 // Reset empties the decoder and gives its buffers back.
 func (d *Decoder) Reset(pool *Pool) {
-	for i, r := range d.rows {
-		d.pool.put(r)
-		d.rows[i] = row{}
+	for i := range d.rows {
+		d.pool.put(&d.rows[i])
 	}
 	if cap(d.rows) > 0 {
+		clear(d.rows)
 		d.pool.rows = append(d.pool.rows, d.rows[:0])
 	}
 	*d = Decoder{pool: pool}
@@ -99,15 +115,17 @@ func (d *Decoder) grow(n int) {
 	}
 }
 
-// AddSource stores source symbol i, which must not be stored yet, and reports
-// whether it was innovative.
+// AddSource stores source symbol i, of at most MaxSymbol bytes, and reports
+// whether it was innovative. A symbol that is stored as it is stays what it is.
 func (d *Decoder) AddSource(i int, symbol []byte) bool {
+	if d.Has(i) {
+		return false
+	}
 	d.grow(i + 1)
-	r := row{data: d.pool.get(), size: LengthLen + len(symbol)}
-	PutLength(r.data, len(symbol))
-	copy(r.data[LengthLen:], symbol)
-	clear(r.data[r.size:])
-	old := d.rows[i]
+	old, r := d.rows[i], row{data: d.pool.get(), size: LengthLen + len(symbol)}
+	PutLength(r.data[:], len(symbol))
+	copy(r.data[LengthLen:r.size], symbol)
+	clear(r.data[r.size:whole(r.size)])
 	d.rows[i] = r
 	if old.data == nil {
 		d.rank++
@@ -116,50 +134,79 @@ func (d *Decoder) AddSource(i int, symbol []byte) bool {
 	// The row that stood here loses its first coefficient and goes elsewhere.
 	d.coded--
 	old.coef[i] = 0
-	mulAdd(1, r.data[:r.size], old.data)
-	old.size = max(old.size, r.size)
-	return d.insert(old, i+1)
+	old.add(1, &r)
+	place := d.reduce(old.coef)
+	if place < 0 {
+		d.pool.put(&old)
+		return false
+	}
+	d.insert(old, place)
+	return true
 }
 
-// AddRepair stores a repair symbol over the first n symbols and reports whether
-// it was innovative.
+// AddRepair stores a repair symbol over the first n symbols, of at most BufferLen
+// bytes, and reports whether it was innovative. The coefficients tell: a useless
+// symbol is not even copied.
 func (d *Decoder) AddRepair(n int, repair uint16, coded []byte) bool {
 	d.grow(n)
-	r := row{data: d.pool.get(), size: len(coded), coef: d.pool.getCoef()}
-	copy(r.data, coded)
-	clear(r.data[r.size:])
+	if d.rank == len(d.rows) {
+		return false
+	}
+	r := row{coef: d.pool.getCoef()}
 	Coefficients(r.coef[:n], repair)
 	clear(r.coef[n:])
-	return d.insert(r, 0)
+	place := d.reduce(r.coef)
+	if place < 0 {
+		d.pool.put(&r)
+		return false
+	}
+	r.data, r.size = d.pool.get(), len(coded)
+	copy(r.data[:r.size], coded)
+	clear(r.data[r.size:whole(r.size)])
+	d.insert(r, place)
+	return true
 }
 
-// insert reduces a row whose coefficients before from are zero by the rows that
-// stand, and stores what is left.
-func (d *Decoder) insert(r row, from int) bool {
-	for c := from; c < len(d.rows); c++ {
-		f := r.coef[c]
-		if f == 0 {
-			continue
+// reduce takes the rows that stand out of the coefficients of a new one, notes
+// in Pool.factors how much of each, and returns the place of what is left, -1 if
+// nothing is.
+func (d *Decoder) reduce(coef *[MaxK]byte) int {
+	place, end := -1, whole(len(d.rows))
+	for c := range d.rows {
+		f, p := coef[c], &d.rows[c]
+		switch {
+		case f == 0:
+		case p.data == nil:
+			f = 0
+			if place < 0 {
+				place = c
+			}
+		case p.coef == nil:
+			coef[c] = 0
+		default:
+			mulAdd(f, p.coef[c&^63:end], coef[c&^63:])
 		}
-		p := d.rows[c]
-		if p.data == nil {
-			scale(inverse[f], r.coef[c:len(d.rows)])
-			scale(inverse[f], r.data[:r.size])
-			d.rows[c] = r
-			d.rank++
-			d.coded++
-			return true
-		}
-		if p.coef == nil {
-			r.coef[c] = 0
-		} else {
-			mulAdd(f, p.coef[c:len(d.rows)], r.coef[c:len(d.rows)])
-		}
-		mulAdd(f, p.data[:p.size], r.data)
-		r.size = max(r.size, p.size)
+		d.pool.factors[c] = f
 	}
-	d.pool.put(r)
-	return false
+	return place
+}
+
+// insert does to a row's data what reduce, called just before, did to its
+// coefficients, and stores it at its place. It takes out the rows behind the
+// place too, not just those before it: less is left for Solve, for which a
+// complete block waits.
+func (d *Decoder) insert(r row, place int) {
+	for c, f := range d.pool.factors[:len(d.rows)] {
+		if f != 0 {
+			r.add(f, &d.rows[c])
+		}
+	}
+	f := inverse[r.coef[place]]
+	scale(f, r.coef[place&^63:whole(len(d.rows))])
+	scale(f, r.data[:whole(r.size)])
+	d.rows[place] = r
+	d.rank++
+	d.coded++
 }
 
 // Solve finds the missing ones of the source symbols heard of, if the rank
@@ -175,8 +222,7 @@ func (d *Decoder) Solve() {
 		}
 		for j := c + 1; j < d.rank; j++ { // the rows behind are solved
 			if f := r.coef[j]; f != 0 {
-				mulAdd(f, d.rows[j].data[:d.rows[j].size], r.data)
-				r.size = max(r.size, d.rows[j].size)
+				r.add(f, &d.rows[j])
 			}
 		}
 		d.pool.coef = append(d.pool.coef, r.coef)
@@ -193,14 +239,15 @@ func (d *Decoder) NextRecovered() (i int, symbol []byte, ok bool) {
 	if d.found == 0 {
 		return 0, nil, false
 	}
-	for i := range d.rows {
+	for i := d.next; i < len(d.rows); i++ {
 		r := &d.rows[i]
 		if !r.found {
 			continue
 		}
 		r.found = false
 		d.found--
-		n := int(binary.BigEndian.Uint16(r.data))
+		d.next = i + 1
+		n := int(binary.BigEndian.Uint16(r.data[:]))
 		if n == 0 || n > min(MaxSymbol, r.size-LengthLen) {
 			return i, nil, true
 		}

@@ -10,9 +10,12 @@
 // first 256-K repairs of a finished block suffice, then pseudo-random non-zero
 // coefficients, of which K suffice but for a chance of about 1/255.
 //
-// The Decoder eliminates as symbols arrive, so that each is known to be
-// innovative or useless at once, and solves what it has seen of a block as soon
-// as its rank allows.
+// The Decoder eliminates as symbols arrive, first in the coefficients alone, so
+// that each is known to be innovative or useless at once and a useless one costs
+// next to nothing, and solves what it has seen of a block as soon as its rank
+// allows. To put the arithmetic on symbols off until then saves nothing: each of
+// m missing symbols of K costs about K multiplications either way, and the
+// completion of a block would wait for all of them.
 //
 // The package is pure, allocates nothing in steady state, and belongs to one
 // goroutine. Sizes are in bytes. Sources: Reed and Solomon 1960; Blömer et al.,

@@ -2,7 +2,6 @@ package rlc
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"testing"
 )
@@ -163,103 +162,6 @@ func TestRandomRows(t *testing.T) {
 	}
 }
 
-// reference is a plain elimination that keeps every row.
-type reference struct {
-	rows [][]byte
-}
-
-func (r *reference) innovative(row []byte) bool {
-	v := bytes.Clone(row)
-	for _, p := range r.rows {
-		lead := 0
-		for p[lead] == 0 {
-			lead++
-		}
-		if f := gfMul(v[lead], inverse[p[lead]]); f != 0 {
-			for i := range v {
-				v[i] ^= gfMul(f, p[i])
-			}
-		}
-	}
-	for _, x := range v {
-		if x != 0 {
-			r.rows = append(r.rows, v)
-			return true
-		}
-	}
-	return false
-}
-
-// FuzzDecoder compares the decoder with a plain elimination over any order of
-// symbols, repeated repairs among them, and checks what it recovers.
-func FuzzDecoder(f *testing.F) {
-	f.Add(uint64(1), uint8(5), []byte{0, 1, 2, 3, 200, 201, 202})
-	f.Fuzz(func(t *testing.T, seed uint64, size uint8, ids []byte) {
-		k := 1 + int(size)%40
-		b := newBlock(rand.New(rand.NewPCG(seed, 0)), k)
-		pool := NewPool(1000)
-		var d Decoder
-		d.Reset(pool)
-		var ref reference
-		for _, id := range ids {
-			row := make([]byte, k)
-			if int(id) < k {
-				if d.Has(int(id)) {
-					continue
-				}
-				row[id] = 1
-			} else {
-				Coefficients(row, uint16(int(id)-k))
-			}
-			want := ref.innovative(row)
-			if got := give(t, &d, b, int(id)); got != want {
-				t.Fatalf("symbol %d: innovative %v, want %v", id, got, want)
-			}
-			if d.Rank() != len(ref.rows) {
-				t.Fatalf("rank %d, want %d", d.Rank(), len(ref.rows))
-			}
-			if d.Rank() == k {
-				checkSolved(t, &d, b)
-				break
-			}
-		}
-		d.Reset(pool)
-		if pool.Free() != 1000 {
-			t.Errorf("%d buffers were not given back", 1000-pool.Free())
-		}
-	})
-}
-
-// FuzzHostile: repairs of no block at all are solved into something, or
-// nothing, without a panic.
-func FuzzHostile(f *testing.F) {
-	f.Add(uint8(3), []byte("0123456789abcdefghijklmnopqrstuvwxyz"))
-	f.Fuzz(func(t *testing.T, size uint8, b []byte) {
-		k := 1 + int(size)%8
-		pool := NewPool(100)
-		var d Decoder
-		d.Reset(pool)
-		for n := uint16(0); d.Rank() < k && n < 50; n++ {
-			cut := min(len(b), 1+int(n)*3, BufferLen)
-			if n%3 == 2 && !d.Has(int(n)%k) && cut > 0 {
-				d.AddSource(int(n)%k, b[:min(cut, MaxSymbol)])
-			} else {
-				d.AddRepair(k, n, b[:cut])
-			}
-		}
-		if d.Rank() == k {
-			d.Solve()
-		}
-		for {
-			if _, s, ok := d.NextRecovered(); !ok {
-				break
-			} else if len(s) > MaxSymbol {
-				t.Fatalf("symbol of %d bytes", len(s))
-			}
-		}
-	})
-}
-
 // TestGrowingBlock: repairs made while a block grows serve it as well, and what
 // was heard of is solved before the block is full.
 func TestGrowingBlock(t *testing.T) {
@@ -325,46 +227,5 @@ func TestSteadyStateAllocations(t *testing.T) {
 	one()
 	if n := testing.AllocsPerRun(100, one); n != 0 {
 		t.Errorf("%v allocations per block", n)
-	}
-}
-
-func BenchmarkEncode(b *testing.B) {
-	for _, k := range []int{8, 32, 64, 128, 256} {
-		b.Run(fmt.Sprintf("K=%d", k), func(b *testing.B) {
-			symbol := make([]byte, 1440)
-			dst := make([]byte, 1440)
-			var r Repair
-			b.ReportAllocs()
-			b.SetBytes(1440)
-			for b.Loop() {
-				r.Start(dst, k, 3)
-				for i := range k {
-					r.Add(dst, i, symbol)
-				}
-			}
-		})
-	}
-}
-
-// BenchmarkDecode is the cost per block with half of its symbols missing.
-func BenchmarkDecode(b *testing.B) {
-	for _, k := range []int{8, 32, 64, 128, 256} {
-		b.Run(fmt.Sprintf("K=%d", k), func(b *testing.B) {
-			symbol := make([]byte, 1440)
-			pool := NewPool(2 * k)
-			var d Decoder
-			b.ReportAllocs()
-			for b.Loop() {
-				d.Reset(pool)
-				for i := 0; i < k; i += 2 {
-					d.AddSource(i, symbol)
-				}
-				for n := uint16(0); d.Rank() < k; n++ {
-					d.AddRepair(k, n, symbol)
-				}
-				d.Solve()
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(k), "ns/symbol")
-		})
 	}
 }
