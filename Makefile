@@ -13,11 +13,11 @@ COUNT ?= 6
 BENCH ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint fuzz sim bench e2e verify clean
+.PHONY: help build demo test race lint fuzz sim sim-goals bench e2e verify clean
 
 help: ## List the targets
 	@echo 'usage: make TARGET'
-	@sed -n 's/^\([a-z0-9]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
 
 build: ## Build bin/totg
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/totg ./cmd/totg
@@ -41,6 +41,9 @@ fuzz: ## Fuzz every target for T seconds (T=10)
 
 sim: ## Run the simulation in virtual time with N seeds (N=500)
 	go test ./internal/simnet -count=1 -run TestSwarm -seeds $(N)
+
+sim-goals: ## Measure the engine against its goals in virtual time (some minutes)
+	go run ./internal/goals
 
 bench: ## Run the benchmarks, for benchstat (BENCH=regexp COUNT=6)
 	go test ./... -run='^$$' -bench='$(BENCH)' -benchmem -count=$(COUNT)

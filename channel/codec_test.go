@@ -80,6 +80,29 @@ func TestMessageErrors(t *testing.T) {
 	}
 }
 
+// TestLastSegment: the last segment of a symbol needs no length.
+func TestLastSegment(t *testing.T) {
+	want := header{id: 0x10001, seq: 7, flags: flagFirst | flagToEnd}
+	first := append(appendHeader(nil, header{id: 0x10001, seq: 6, flags: flagLast}, 2), 1, 2)
+	b := append(appendHeader(first, want, 3), 3, 4, 5)
+	if len(b) != SegmentHeaderLen+2+LastSegmentHeaderLen+3 {
+		t.Errorf("%d bytes", len(b))
+	}
+	_, _, rest, err := parseSegment(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, body, rest, err := parseSegment(rest)
+	if err != nil || h != want || !bytes.Equal(body, []byte{3, 4, 5}) || len(rest) != 0 {
+		t.Errorf("parsed %+v %x %x %v", h, body, rest, err)
+	}
+	for n := range LastSegmentHeaderLen {
+		if _, _, _, err := parseSegment(b[len(b)-LastSegmentHeaderLen-3:][:n]); !errors.Is(err, ErrTruncated) {
+			t.Errorf("cut to %d bytes: %v", n, err)
+		}
+	}
+}
+
 func TestSegmentVectors(t *testing.T) {
 	for _, row := range vectors(t, "segments.txt") {
 		want := header{
@@ -108,7 +131,9 @@ func TestSegmentErrors(t *testing.T) {
 		n    int
 		want error
 	}{
-		{"unknown flag", header{id: 0x10001, flags: 8}, 1, ErrFlags},
+		{"unknown flag", header{id: 0x10001, flags: 16}, 1, ErrFlags},
+		{"no length and no bytes", header{id: 0x10001, flags: flagsWhole | flagToEnd}, 0, ErrEmptySegment},
+		{"channel 0 without a length", header{flags: flagsWhole | flagToEnd}, 1, ErrControlSegment},
 		{"high flag", header{id: 0x10001, flags: 0x80}, 1, ErrFlags},
 		{"empty", header{id: 0x10001, flags: flagsWhole}, 0, ErrEmptySegment},
 		{"empty on channel 0", header{flags: flagsWhole}, 0, ErrEmptySegment},

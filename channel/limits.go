@@ -11,7 +11,10 @@ const (
 	// or Ethernet frame of 65,535 bytes.
 	MaxUnit = 1 + 10 + 65535
 	// SegmentHeaderLen is what a segment costs beside its bytes.
-	SegmentHeaderLen = 1 + 4 + 4 + 2
+	SegmentHeaderLen = LastSegmentHeaderLen + 2
+	// LastSegmentHeaderLen is what the last segment of a symbol costs, if it
+	// is appended as that.
+	LastSegmentHeaderLen = 1 + 4 + 4
 	// MaxSegment is the most bytes of a unit that one segment carries: its
 	// length field has 16 bits.
 	MaxSegment = 1<<16 - 1

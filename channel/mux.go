@@ -151,6 +151,27 @@ func (m *Mux) CloseChannel(now time.Time, h Handle, reason Reason) {
 // ends with last. A unit once begun must be finished. It panics in any other
 // state, and where first and last do not make units.
 func (m *Mux) AppendSegment(dst []byte, h Handle, first, last bool, b []byte) []byte {
+	return m.appendSegment(dst, h, unitFlags(first, last), b)
+}
+
+// AppendLastSegment is AppendSegment for a segment that nothing follows in its
+// symbol: it needs no length.
+func (m *Mux) AppendLastSegment(dst []byte, h Handle, first, last bool, b []byte) []byte {
+	return m.appendSegment(dst, h, unitFlags(first, last)|flagToEnd, b)
+}
+
+// unitFlags says where in its unit a segment lies.
+func unitFlags(first, last bool) (flags uint8) {
+	if first {
+		flags |= flagFirst
+	}
+	if last {
+		flags |= flagLast
+	}
+	return flags
+}
+
+func (m *Mux) appendSegment(dst []byte, h Handle, flags uint8, b []byte) []byte {
 	c := m.lookup(h)
 	if c == nil || c.state != Established {
 		panic("channel: AppendSegment on a channel that is not established")
@@ -158,17 +179,11 @@ func (m *Mux) AppendSegment(dst []byte, h Handle, first, last bool, b []byte) []
 	if len(b) == 0 || len(b) > MaxSegment {
 		panic("channel: AppendSegment of no or too many bytes")
 	}
-	if first == c.within {
+	if first := flags&flagFirst != 0; first == c.within {
 		panic("channel: AppendSegment begins a unit inside another, or goes on with none")
 	}
-	c.within = !last
-	hdr := header{id: c.id, seq: uint32(c.sent)}
-	if first {
-		hdr.flags |= flagFirst
-	}
-	if last {
-		hdr.flags |= flagLast
-	}
+	c.within = flags&flagLast == 0
+	hdr := header{id: c.id, seq: uint32(c.sent), flags: flags}
 	if !c.remote {
 		hdr.flags |= flagOpener
 	}

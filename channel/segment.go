@@ -7,9 +7,10 @@ const (
 	flagFirst  = 1 << 0 // the unit's first segment
 	flagLast   = 1 << 1 // the unit's last segment
 	flagOpener = 1 << 2 // the sender of the segment opened the channel
+	flagToEnd  = 1 << 3 // no length: the bytes reach to the symbol's end
 
 	flagsWhole = flagFirst | flagLast
-	flagsKnown = flagsWhole | flagOpener
+	flagsKnown = flagsWhole | flagOpener | flagToEnd
 )
 
 // header of a segment (R-1, C-6: sequence numbers have 32 bits on the wire):
@@ -19,29 +20,40 @@ const (
 //	| flags  | channel id   | sequence     | length | bytes …
 //	| u8     | u32          | u32          | u16    |
 //	+--------+--------------+--------------+--------+----------
+//	no length with flagToEnd
 type header struct {
 	id    ID
 	seq   uint32
 	flags uint8
 }
 
-// appendHeader appends the header of a segment of n bytes.
+// appendHeader appends the header of a segment of n bytes; its flags must tell
+// whether the length belongs into it.
 func appendHeader(dst []byte, h header, n int) []byte {
 	dst = append(dst, h.flags)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(h.id))
 	dst = binary.BigEndian.AppendUint32(dst, h.seq)
+	if h.flags&flagToEnd != 0 {
+		return dst
+	}
 	return binary.BigEndian.AppendUint16(dst, uint16(n))
 }
 
 // parseSegment splits the first segment off b. body and rest alias b.
 func parseSegment(b []byte) (h header, body, rest []byte, err error) {
-	if len(b) < SegmentHeaderLen {
+	if len(b) < LastSegmentHeaderLen {
 		return h, nil, nil, ErrTruncated
 	}
 	h.flags = b[0]
 	h.id = ID(binary.BigEndian.Uint32(b[1:]))
 	h.seq = binary.BigEndian.Uint32(b[5:])
-	n := int(binary.BigEndian.Uint16(b[9:]))
+	start, n := LastSegmentHeaderLen, len(b)-LastSegmentHeaderLen
+	if h.flags&flagToEnd == 0 {
+		if len(b) < SegmentHeaderLen {
+			return h, nil, nil, ErrTruncated
+		}
+		start, n = SegmentHeaderLen, int(binary.BigEndian.Uint16(b[9:]))
+	}
 	switch {
 	case h.flags&^flagsKnown != 0:
 		return h, nil, nil, ErrFlags
@@ -51,11 +63,11 @@ func parseSegment(b []byte) (h header, body, rest []byte, err error) {
 		return h, nil, nil, ErrID
 	case n == 0:
 		return h, nil, nil, ErrEmptySegment
-	case n > len(b)-SegmentHeaderLen:
+	case n > len(b)-start:
 		return h, nil, nil, ErrTruncated
 	}
-	end := SegmentHeaderLen + n
-	return h, b[SegmentHeaderLen:end:end], b[end:], nil
+	end := start + n
+	return h, b[start:end:end], b[end:], nil
 }
 
 // check parses a whole symbol payload without effect, so that a malformed one

@@ -6,10 +6,6 @@ import (
 	"github.com/totg/totg/reliability/rlc"
 )
 
-// blockSymbols is K of a full block: at 50 Mbit/s it fills in 15 ms, and coding
-// over it wastes under 3 % at 50 % loss.
-const blockSymbols = 64
-
 // A block that is not full is closed by the first symbol that comes when it is
 // older than blockRTTs round trips, a Deadline block than a share of its
 // deadline. Repairs serve a growing block too, so it need not end when the queue
@@ -22,11 +18,12 @@ const (
 
 // txSymbol is a source symbol in coded form: length, bytes.
 type txSymbol struct {
-	coded []byte
-	pn    uint64 // newest transmission
-	tag   uint64
-	sent  bool
-	have  bool // a receipt shows it
+	coded  []byte
+	pn     uint64 // newest transmission
+	before int    // datagrams sent for the block before the first of this symbol
+	tag    uint64
+	sent   bool
+	have   bool // a receipt shows it
 }
 
 // txBlock is the sender's knowledge of one block.
@@ -41,6 +38,12 @@ type txBlock struct {
 	longest  int           // longest coded form, bytes
 	born     time.Duration // birth of its first symbol
 	newest   time.Duration // … and of its newest
+	served   time.Duration // when no more was to be sent for it for the first time, 0: not yet
+	limit    int           // K
+	lastPN   uint64        // newest transmission
+	sends    int           // datagrams sent for it so far
+	key      needKey       // of need
+	need     float64
 }
 
 // blockStore holds the sender's blocks [oldest, next) and their symbols.
@@ -78,7 +81,7 @@ func (s *blockStore) buffer() []byte {
 func (s *blockStore) list() []txSymbol {
 	n := len(s.lists)
 	if n == 0 {
-		return make([]txSymbol, 0, blockSymbols)
+		return make([]txSymbol, 0, MaxBlockSymbols)
 	}
 	l := s.lists[n-1]
 	s.lists = s.lists[:n-1]
@@ -90,6 +93,7 @@ type newSymbol struct {
 	size  int
 	tag   uint64
 	age   time.Duration // at which the open block is closed first
+	limit int           // K of the block that it opens
 }
 
 func (s *blockStore) commit(at time.Duration, n newSymbol) Transmission {
@@ -100,7 +104,7 @@ func (s *blockStore) commit(at time.Duration, n newSymbol) Transmission {
 		s.close(id - 1)
 	}
 	if s.open[n.class] == 0 {
-		*s.block(s.next) = txBlock{symbols: s.list(), class: n.class, born: at}
+		*s.block(s.next) = txBlock{symbols: s.list(), class: n.class, born: at, limit: n.limit}
 		s.next++
 		s.open[n.class] = s.next
 	}
@@ -115,7 +119,7 @@ func (s *blockStore) commit(at time.Duration, n newSymbol) Transmission {
 	b.newest = at
 	s.symbols++
 	s.unreceipted++
-	if len(b.symbols) == blockSymbols {
+	if len(b.symbols) >= b.limit {
 		s.close(id)
 	}
 	return Transmission{block: id, index: uint16(len(b.symbols) - 1), valid: true}
@@ -138,24 +142,26 @@ func (s *blockStore) onSent(t Transmission, pn uint64) (how sending) {
 		how = needed
 	}
 	b.inFlight++
+	b.lastPN = pn
+	b.sends++
 	if t.repair {
 		b.repairs++
 		return how
 	}
 	y := &b.symbols[t.index]
 	if !y.sent {
-		how = first
+		how, y.before = first, b.sends-1
 	}
 	y.sent, y.pn = true, pn
 	return how
 }
 
 // choose returns what to send for a block that needs something: an uncoded copy
-// where at most two symbols are missing, else a repair, which replaces any of
-// them.
-func (s *blockStore) choose(id uint64) Transmission {
+// where at most two symbols are missing or only such are wanted, else a repair,
+// which replaces any of them.
+func (s *blockStore) choose(id uint64, uncoded bool) Transmission {
 	b := s.block(id)
-	if b.deficit > 2 {
+	if b.deficit > 2 && !uncoded {
 		return Transmission{block: id, index: b.repairs, repair: true, valid: true}
 	}
 	best := -1

@@ -14,7 +14,7 @@ func FuzzSender(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 200, 100, 50, 25, 12, 6, 3, 1, 0})
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		now := time.Unix(0, 0)
-		s := NewSender(now, SenderConfig{Rate: 1e8})
+		s := NewSender(now, SenderConfig{Rate: 1e8, Redundancy: Auto})
 		var out Outcome
 		for len(ops) >= 4 {
 			op, a, b, c := ops[0], ops[1], ops[2], ops[3]
@@ -28,9 +28,9 @@ func FuzzSender(f *testing.F) {
 					s.OnSent(now, 100, tr)
 				}
 			case 1:
-				if tr := s.NextNeeded(now, class, float64(1+int(c))/256); tr.Some() {
-					_ = s.AppendFrame(nil, tr)
-					s.OnSent(now, 100, tr)
+				if tr := s.Next(now, [NumClasses]bool{}); tr.Some() {
+					_ = s.AppendFrame(nil, tr.Transmission)
+					s.OnSent(now, 100, tr.Transmission)
 				}
 			case 2:
 				s.HandleTimeout(now)
@@ -107,9 +107,7 @@ func FuzzReceiver(f *testing.F) {
 				drainRecovered(rx)
 			case 0:
 				s := Source{Class: Class(op >> 6), Block: uint32(a) * uint32(1+op>>4), Index: b, Symbol: []byte{1}}
-				if c > 0 && b < c {
-					s.K = int(c)
-				}
+				s.Last = c%8 == 1
 				fresh, err := rx.HandleSource(&s)
 				if fresh && (err != nil || seen[name{s.Block, b}]) {
 					t.Fatalf("symbol %d of block %d is new again (%v)", b, s.Block, err)

@@ -22,9 +22,9 @@ func (s *Sender) HandleReceipt(now time.Time, c *Receipt, out *Outcome) error {
 		s.receipts++
 		return nil
 	}
-	largest := expand(s.log.next, c.Largest)
-	base := expand(s.store.oldest, c.Base)
-	first := expand(s.store.oldest, c.First)
+	largest := expand(s.log.next, c.Largest, 32)
+	base := expand(s.store.oldest, c.Base, 32)
+	first := expand(s.store.oldest, c.First, 32)
 	if largest >= s.log.next || base > s.store.next || first > s.store.next ||
 		!s.receiptAgrees(c, first) {
 		return ErrReceipt
@@ -70,7 +70,7 @@ func (s *Sender) receiptAgrees(c *Receipt, first uint64) bool {
 	}
 }
 
-// sample updates round-trip time, loss, reordering guard and one-way delay.
+// sample updates round-trip time, loss, price, reordering and one-way delay.
 func (s *Sender) sample(at time.Duration, c *Receipt, largest uint64) {
 	if s.log.known(largest) && (largest > s.largest || !s.rtt.sampled) {
 		sent, first := s.log.at(largest).at, !s.rtt.sampled
@@ -87,8 +87,9 @@ func (s *Sender) sample(at time.Duration, c *Receipt, largest uint64) {
 		s.lastDelay = delay
 	}
 	s.largest = max(s.largest, largest)
-	s.loss.add(at, largest, c.Datagrams)
-	s.guard.add(at, s.rtt.value(), c.Useless, c.Datagrams, uint32(s.proactive))
+	s.loss.add(at, largest, c.Datagrams, c.Gaps)
+	s.price.add(at, s.rtt.value(), c, s.spares, s.sent)
+	s.overtake = uint64(c.Overtaken)
 }
 
 // finishBlocks marks everything below base done.
@@ -166,19 +167,21 @@ func (s *Sender) applyState(id uint64, e blockState, out *Outcome) {
 	}
 }
 
-// settleBefore is the loss verdict: of a datagram that a receipt covers,
-// and that left earlier by the reordering guard than one that arrived, the
-// receipt shows the fate.
+// settleBefore is the loss verdict. Of a datagram that a receipt covers, and
+// that was overtaken by more than any that arrived lately, the receipt shows the
+// fate; so it does of one that left a round trip before the newest that arrived.
 func (s *Sender) settleBefore(largest, first, covered uint64) {
-	if !s.log.known(largest) || largest < guardPackets {
+	if !s.log.known(largest) {
 		return
 	}
-	limit := s.log.at(largest).at - s.guard.duration(s.rtt.value())
-	for pn := s.log.head; pn <= largest-guardPackets; pn++ {
+	guard := max(guardPackets, s.overtake+s.overtake/4+1)
+	limit := s.log.at(largest).at - s.rtt.value()
+	for pn := s.log.head; pn < largest; pn++ {
 		t := s.log.at(pn)
-		if t.at > limit {
+		if pn+guard > largest && t.at > limit {
 			return
 		}
+		s.judged = max(s.judged, t.at)
 		if t.valid && t.block >= first && t.block < covered {
 			s.settle(pn)
 		}

@@ -28,6 +28,8 @@ const (
 	// power of two.
 	MaxLiveBlocks = 4096
 	maxOpenBlocks = MaxLiveBlocks / windowsHeld
+	// firstFlight is how many symbols may be open before the first receipt.
+	firstFlight = 32
 	// MaxTransmissions bounds the sender's log of datagrams whose fate is
 	// open: 131,072 is 1 Gbit/s over 1.5 s. A power of two.
 	MaxTransmissions = 1 << 17
@@ -49,21 +51,31 @@ const (
 	epochMin, epochMax = 5 * time.Millisecond, 50 * time.Millisecond
 	// receiptMin and receiptMax clamp the receipt period, RTT/8.
 	receiptMin, receiptMax = 5 * time.Millisecond, 25 * time.Millisecond
-	// guardPackets and guardMax are the reordering guard.
-	guardPackets = 3
-	guardMax     = 10 * time.Millisecond
+	// echoMeasured is how many receipts must be known about for q̂ to count.
+	echoMeasured = 64
+	// receiptDoubt is the probability that a receipt and all of its repeats
+	// are lost, maxRepeats the most repeats.
+	receiptDoubt = 0.05
+	maxRepeats   = 64
+	// guardPackets is the least reordering guard, overtakePeriod how
+	// long a receiver remembers what was overtaken, at least.
+	guardPackets   = 3
+	overtakePeriod = 5 * time.Second
 	// initialRTT holds until the first sample (RFC 9002, 6.2.2, halved: the
 	// links that this is made for resend early rather than wait).
 	initialRTT = 166 * time.Millisecond
 	// rtoMin keeps timers above scheduling noise; rtoMax bounds the back-off
 	// while no receipt arrives.
-	rtoMin, rtoMax = 20 * time.Millisecond, 2 * time.Second
+	rtoMin, rtoMax = 20 * time.Millisecond, time.Second
 	// maxBackoff bounds the doubling of the timeout.
 	maxBackoff = 6
 	// DefaultDeadline is the age at which a symbol of class Deadline is given
 	// up (C-7); twice the RTT where that is more.
 	DefaultDeadline = 250 * time.Millisecond
 )
+
+// fullDatagram is the size of a full datagram in IP bytes.
+const fullDatagram = 1500
 
 // Pacing (G-5).
 const (
@@ -84,6 +96,7 @@ const (
 // Relations between limits, checked at compile time.
 const (
 	_ = uint(MaxLiveBlocks&-MaxLiveBlocks - MaxLiveBlocks)
+	_ = uint(1<<blockBits - 8*MaxLiveBlocks)
 	_ = uint(MaxTransmissions&-MaxTransmissions - MaxTransmissions)
 	_ = uint(DefaultWindow - initialWindow)
 )

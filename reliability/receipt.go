@@ -27,11 +27,11 @@ const timeUnit = 16
 // Receipt is a RECEIPT frame: the receiver's state, so that any one
 // receipt makes up for the loss of all before it.
 //
-//	+------+------------+-------------+------------+----------+
-//	| 0x04 | number u32 | largest u32 | arrival u32| hold u16 |
-//	+------+-------+----+--------+----+-------+----+----+-----+------+
-//	| datagrams u32 | KiB u32    | useless u32| CE u32  | window u32 |
-//	+---------------+------------+------------+---------+------------+
+//	+------+------------+-------------+------------+----------+---------------+
+//	| 0x04 | number u32 | largest u32 | arrival u32| hold u16 | overtaken u16 |
+//	+------+-------+----+-----+-------+-+----------+--+-------+-+-------------+
+//	| datagrams u32| gaps u32 | KiB u32 | useless u32 | CE u32  | window u32  |
+//	+------+-------+----------+---------+-------------+---------+-------------+
 //	| n u8 | n epochs: id u8, count u16, first and last packet number   |
 //	|      | back u16 each, first and last arrival back u16 each        |
 //	+------+-----------+------------------+------------+---------------+
@@ -50,9 +50,11 @@ type Receipt struct {
 	Arrival   uint32 // its arrival by the receiver's clock, µs modulo 2^32
 	Hold      uint16 // time from then to this receipt, units of 16 µs, saturated
 	Datagrams uint32 // totals, modulo 2^32
+	Gaps      uint32 // runs of packet numbers that were missing when a later one arrived
 	KiB       uint32
 	Useless   uint32 // symbols that the receiver had already
 	CE        uint32
+	Overtaken uint16 // packet numbers by which arrivals were overtaken lately, at most
 	Window    uint32 // bytes of symbol buffers that the receiver has in all
 	Epochs    [MaxEpochs]Epoch
 	NumEpochs int
@@ -63,7 +65,7 @@ type Receipt struct {
 }
 
 const (
-	receiptFixedLen = 1 + 4 + 4 + 4 + 2 + 5*4 + 1 + receiptTailLen
+	receiptFixedLen = 1 + 4 + 4 + 4 + 2 + 2 + 6*4 + 1 + receiptTailLen
 	receiptTailLen  = 4 + 4 + 1 + 2 // base, first, flags, length
 )
 
@@ -74,7 +76,8 @@ func (c *Receipt) Append(dst []byte) []byte {
 		dst = binary.BigEndian.AppendUint32(dst, v)
 	}
 	dst = binary.BigEndian.AppendUint16(dst, c.Hold)
-	for _, v := range [...]uint32{c.Datagrams, c.KiB, c.Useless, c.CE, c.Window} {
+	dst = binary.BigEndian.AppendUint16(dst, c.Overtaken)
+	for _, v := range [...]uint32{c.Datagrams, c.Gaps, c.KiB, c.Useless, c.CE, c.Window} {
 		dst = binary.BigEndian.AppendUint32(dst, v)
 	}
 	dst = append(dst, uint8(c.NumEpochs))
@@ -99,8 +102,8 @@ func (c *Receipt) Append(dst []byte) []byte {
 // aliases the reader's buffer.
 func ParseReceipt(r *wire.Reader) (Receipt, error) {
 	c := Receipt{
-		Number: r.U32(), Largest: r.U32(), Arrival: r.U32(), Hold: r.U16(),
-		Datagrams: r.U32(), KiB: r.U32(), Useless: r.U32(), CE: r.U32(), Window: r.U32(),
+		Number: r.U32(), Largest: r.U32(), Arrival: r.U32(), Hold: r.U16(), Overtaken: r.U16(),
+		Datagrams: r.U32(), Gaps: r.U32(), KiB: r.U32(), Useless: r.U32(), CE: r.U32(), Window: r.U32(),
 		NumEpochs: int(r.U8()),
 	}
 	if c.NumEpochs > MaxEpochs {

@@ -34,6 +34,8 @@ type Receiver struct {
 	largest   uint64
 	arrival   time.Duration // of the largest, since start
 	datagrams uint32
+	gaps      uint32 // runs of numbers that were missing when a later one arrived
+	overtaken overtaken
 	bytes     uint64
 	useless   uint32
 	ce        uint32
@@ -43,13 +45,23 @@ type Receiver struct {
 	number   uint32        // of the next receipt
 	lastSent time.Duration // when the last one was made
 	news     bool          // something arrived that no receipt reports yet
-	urgent   bool          // … and the sender waits for it
-	prompt   bool          // … at once, not after a quarter of a period
+	again    int           // repeats of the last receipt that are left
+	haste    haste         // … and the sender waits for it
 	rotate   uint64        // first block of the next receipt's list
 	size     int           // of the last receipt, bytes
 	rtt      time.Duration // by the sender half of this side
 	echo     echoState
 }
+
+// haste is how soon a receipt is wanted.
+type haste uint8
+
+const (
+	unhurried  haste = iota
+	early            // after a quarter of the period: a block is complete
+	atOnceIdle       // at once, where nothing else waits: an interactive symbol
+	atOnce           // at once: a question, or a control symbol
+)
 
 // rxBlock is what the receiver keeps of a block.
 type rxBlock struct {
@@ -76,13 +88,6 @@ func (b *rxBlock) span() int {
 		}
 	}
 	return 0
-}
-
-// echoState measures the loss of our receipts from the peer's echoes.
-type echoState struct {
-	anything          bool
-	largest, receipts uint32
-	loss              float64 // q̂, 0 … 1
 }
 
 // NewReceiver returns a Receiver. It panics if the configuration is invalid.
@@ -117,6 +122,12 @@ type Arrival struct {
 // duplicate.
 func (r *Receiver) OnDatagram(now time.Time, a Arrival) {
 	at := now.Sub(r.start)
+	switch {
+	case !r.anything && a.PN > 0, r.anything && a.PN > r.largest+1:
+		r.gaps++
+	case r.anything && a.PN < r.largest:
+		r.overtaken.add(at, r.largest-a.PN)
+	}
 	if !r.anything || a.PN > r.largest {
 		r.anything, r.largest, r.arrival = true, a.PN, at
 	}
@@ -130,7 +141,7 @@ func (r *Receiver) OnDatagram(now time.Time, a Arrival) {
 		r.news = true
 	}
 	if a.Urgent {
-		r.urgent, r.prompt = true, true
+		r.haste = atOnce
 	}
 }
 
@@ -138,7 +149,11 @@ func (r *Receiver) OnDatagram(now time.Time, a Arrival) {
 // delivers it, and what NextRecovered returns; order is the channel's business
 // . A symbol of a block that is done is not new and no error.
 func (r *Receiver) HandleSource(s *Source) (fresh bool, err error) {
-	b, err := r.blockOf(s.Block, s.Class, s.K, int(s.Index)+1)
+	k := 0
+	if s.Last {
+		k = int(s.Index) + 1
+	}
+	b, err := r.blockOf(s.Block, s.Class, k, int(s.Index)+1)
 	if b == nil {
 		return false, err
 	}
@@ -213,7 +228,7 @@ func (r *Receiver) releaseSolved() {
 // if the block is done. k is its size, 0 while it is open.
 func (r *Receiver) blockOf(low uint32, class Class, k, n int) (*rxBlock, error) {
 	r.releaseSolved()
-	id := expand(r.next, low)
+	id := expand(r.next, low, blockBits)
 	if id < r.base {
 		r.useless++
 		return nil, nil
@@ -245,11 +260,17 @@ func (r *Receiver) settleBlock(b *rxBlock) {
 	b.n = uint16(b.dec.Rank())
 	b.dec.Solve()
 	r.solved = b
-	r.prompt = r.prompt || b.class <= Interactive
+	switch b.class {
+	case Control:
+		r.haste = atOnce
+	case Interactive:
+		r.haste = max(r.haste, atOnceIdle)
+	case Deadline, Bulk:
+	}
 	if !b.complete() {
 		return
 	}
-	r.urgent = true
+	r.haste = max(r.haste, early)
 	for r.base < r.next && r.blocks[r.base%MaxLiveBlocks].complete() {
 		r.base++
 	}
@@ -283,7 +304,7 @@ func (r *Receiver) HandleEcho(e Echo) error {
 	if sent == 0 || sent > r.number {
 		return ErrReceipt
 	}
-	oldest := expand(r.base, e.Oldest)
+	oldest := expand(r.base, e.Oldest, 32)
 	if oldest > r.base+MaxLiveBlocks {
 		return ErrWindow
 	}
@@ -292,22 +313,6 @@ func (r *Receiver) HandleEcho(e Echo) error {
 	}
 	r.echo.add(e)
 	return nil
-}
-
-// add updates q̂ by the receipts between two echoes: n of them were sent, the
-// peer counted m.
-func (s *echoState) add(e Echo) {
-	n, m := e.Largest-s.largest, e.Receipts-s.receipts
-	if !s.anything {
-		s.anything = true
-		n, m = e.Largest+1, e.Receipts
-	} else if int32(n) <= 0 || m > n {
-		return
-	}
-	s.largest, s.receipts = e.Largest, e.Receipts
-	sample := 1 - float64(min(m, n))/float64(n)
-	w := min(1, float64(n)/64) // a window of about 64 receipts
-	s.loss += w * (sample - s.loss)
 }
 
 // skipTo gives up the blocks below oldest: the sender no longer holds them.
@@ -323,9 +328,6 @@ func (r *Receiver) skipTo(oldest uint64) {
 	}
 }
 
-// ReturnLoss is q̂, the measured loss of receipts, 0 to 1.
-func (r *Receiver) ReturnLoss() float64 { return r.echo.loss }
-
 // Useless is the number of symbols that arrived although they were known.
 func (r *Receiver) Useless() uint64 { return uint64(r.useless) }
 
@@ -336,22 +338,24 @@ func (r *Receiver) Received() (datagrams, bytes uint64) { return uint64(r.datagr
 // since the last one. loaded says that this side has a backlog of its own.
 //
 // One *received* receipt per clamp(RTT/8, 5 ms, 25 ms), so sent 1/(1-q̂) as
-// often, within the share of the return path.
+// often, within the share of the return path. Where data waits to go the
+// same way only the peer's questions and control messages are worth haste.
 func (r *Receiver) ReceiptDeadline(loaded bool) time.Time {
-	if !r.news {
+	if !r.news && r.again == 0 {
 		return time.Time{}
 	}
 	period := min(max(r.rtt/8, receiptMin), receiptMax)
-	gap := time.Duration(float64(period) * max(1-r.echo.loss, 0.05))
-	switch {
-	case r.prompt:
-		gap = 0
-	case r.urgent:
-		gap /= 4
-	}
+	gap := time.Duration(float64(period) * max(1-r.returnLoss(), 0.02))
 	share := receiptShareIdle
 	if loaded {
 		share = receiptShareLoaded
+		gap *= 2
+	}
+	switch {
+	case r.haste == atOnce, r.haste == atOnceIdle && !loaded:
+		gap = 0
+	case r.haste == early && !loaded:
+		gap /= 4
 	}
 	size := r.size + 54 // IP, UDP, header and tag around it
 	budget := time.Duration(float64(size*8) / (share * float64(r.cfg.Rate)) * float64(time.Second))
@@ -362,7 +366,7 @@ func (r *Receiver) ReceiptDeadline(loaded bool) time.Time {
 // bytes and counts it as sent. It appends nothing if room is too small.
 func (r *Receiver) AppendReceipt(now time.Time, dst []byte, room int) []byte {
 	epochs := MaxEpochs
-	if r.echo.loss < 0.2 {
+	if r.returnLoss() < 0.2 {
 		epochs = 3 // enough to bridge the loss of a receipt now and then
 	}
 	if room < receiptFixedLen+epochs*epochLen+2+maxBitmap {
@@ -372,7 +376,7 @@ func (r *Receiver) AppendReceipt(now time.Time, dst []byte, room int) []byte {
 	c := Receipt{
 		Number: r.number, Largest: uint32(r.largest), Arrival: uint32(r.arrival.Microseconds()),
 		Hold:      saturate16((at - r.arrival).Microseconds() / timeUnit),
-		Datagrams: r.datagrams, KiB: uint32(r.bytes >> 10), Useless: r.useless, CE: r.ce,
+		Datagrams: r.datagrams, Gaps: r.gaps, Overtaken: r.overtaken.most(at), KiB: uint32(r.bytes >> 10), Useless: r.useless, CE: r.ce,
 		Window: uint32(r.cfg.Window), Base: uint32(r.base),
 	}
 	c.NumEpochs = r.epochs.report(c.Epochs[:epochs], r.largest, r.arrival)
@@ -388,7 +392,12 @@ func (r *Receiver) AppendReceipt(now time.Time, dst []byte, room int) []byte {
 	dst = c.Append(dst[:head]) // again, now that the states' length is known
 	r.number++
 	r.lastSent, r.size = at, len(dst)-head
-	r.news, r.urgent, r.prompt = false, false, false
+	if r.news {
+		r.again = repeats(r.returnLoss())
+	} else {
+		r.again--
+	}
+	r.news, r.haste = false, unhurried
 	return dst
 }
 

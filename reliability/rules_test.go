@@ -79,7 +79,7 @@ func TestPacing(t *testing.T) {
 func TestDeliveredAtOnce(t *testing.T) {
 	rx := NewReceiver(time.Unix(0, 0), ReceiverConfig{Rate: 1e6})
 	for _, index := range []uint8{63, 0, 17} {
-		s := Source{Class: Bulk, Block: 5, Index: index, K: 64, Symbol: []byte{index}}
+		s := Source{Class: Bulk, Block: 5, Index: index, Last: index == 63, Symbol: []byte{index}}
 		if fresh, err := rx.HandleSource(&s); !fresh || err != nil {
 			t.Errorf("symbol %d: %v %v", index, fresh, err)
 		}

@@ -11,19 +11,26 @@ import (
 type SenderConfig struct {
 	// Rate is the pacing rate in bit/s of IP bytes (G-5). It must be positive.
 	Rate int64
-	// Deadline is the age at which a symbol of class Deadline is given up; 0
-	// means DefaultDeadline. Twice the round-trip time counts where that is
-	// more (C-7).
+	// Deadline is the age at which a symbol of class Deadline or Interactive
+	// is given up; 0 means DefaultDeadline. Twice the round-trip time counts
+	// where that is more (C-7).
 	Deadline time.Duration
+	// Redundancy caps the datagrams sent in advance, before a receipt shows a
+	// loss, per new symbol: 0 allows none, Auto leaves it to the need
+	// rule. It must not be negative.
+	Redundancy float64
+	// ARQ resends uncoded what receipts show to be lost and does nothing
+	// else. It is there to be compared with.
+	ARQ bool
 }
 
 // Sender is the sending half of a path: it numbers datagrams (W-1), paces them
 // (G-5), keeps every symbol until a receipt shows it, and says which to resend.
 //
-// To send a datagram the caller asks CanSend, takes NextPN and Epoch, then
-// either NextNeeded or Buffer and Commit, appends the frame with AppendFrame,
-// and calls OnSent. A datagram without a symbol is sent with a zero
-// Transmission.
+// To send a datagram the caller asks CanSend, takes NextPN and Epoch, and asks
+// Next, which names a transmission or asks for a new symbol (Buffer and Commit);
+// it appends the frame with AppendFrame, and calls OnSent. A datagram without a
+// symbol is sent with a zero Transmission.
 type Sender struct {
 	cfg   SenderConfig
 	start time.Time
@@ -31,22 +38,35 @@ type Sender struct {
 	clock epochClock
 	rtt   rttEstimator
 	loss  lossMeter
-	guard reorderGuard
+	price price
 	store blockStore
 	log   transmissionLog
+	coder rlc.Repair
 
 	// Receipts.
-	receipts   uint32 // that arrived
-	number     uint32 // largest number that arrived
-	largest    uint64 // largest packet number that a receipt showed
-	echoed     uint32 // receipts at the last echo
-	echoEpoch  uint8  // epoch of the last echo
-	backoff    uint   // timeouts since the last receipt
-	sent       uint64 // datagrams
+	receipts uint32        // that arrived
+	number   uint32        // largest number that arrived
+	largest  uint64        // largest packet number that a receipt showed
+	overtake uint64        // packets by which datagrams were overtaken lately
+	judged   time.Duration // datagrams sent until then have a known fate
+	backoff  uint          // timeouts since the last receipt
+
+	// Echoes.
+	echoed    uint32 // receipts at the last echo
+	echoEpoch uint8  // epoch of the last echo
+	echoAgain int    // repeats of it that are left
+
+	// What may be sent in advance.
+	backlog bool    // new data waits
+	credit  float64 // datagrams in advance that the cap allows
+	urgent  float64 // bytes that the interactive class may send in advance
+
+	lastSymbol time.Duration // newest transmission of a symbol
+	sent       uint64        // datagrams
 	sentBytes  uint64
 	resent     uint64
 	proactive  uint64
-	coder      rlc.Repair
+	spares     uint64
 	abandoned  uint64
 	lastDelay  time.Duration // newest one-way delay, receiver's clock minus ours
 	leastDelay time.Duration
@@ -57,10 +77,11 @@ func NewSender(now time.Time, cfg SenderConfig) *Sender {
 	if cfg.Deadline == 0 {
 		cfg.Deadline = DefaultDeadline
 	}
-	if cfg.Rate <= 0 || cfg.Deadline < 0 {
-		panic("reliability: sender needs a positive rate and deadline")
+	if cfg.Rate <= 0 || cfg.Deadline < 0 || !(cfg.Redundancy >= 0) {
+		panic("reliability: sender needs a positive rate and deadline, and no negative redundancy")
 	}
 	return &Sender{
+		price: price{theta: priceFirst, patience: patienceFirst}, credit: cfg.Redundancy * redundancyCredit,
 		cfg: cfg, start: now, pacer: pacer{rate: cfg.Rate},
 		store: newBlockStore(), log: newTransmissionLog(),
 	}
@@ -77,6 +98,9 @@ type Transmission struct {
 
 // Some reports whether t names a symbol.
 func (t Transmission) Some() bool { return t.valid }
+
+// Block is the id of the block that t is for; ids grow by one per block.
+func (t Transmission) Block() uint64 { return t.block }
 
 // CanSend reports whether the pacing schedule allows a datagram now.
 func (s *Sender) CanSend(now time.Time) bool { return s.pacer.ready(now.Sub(s.start)) }
@@ -97,8 +121,11 @@ func (s *Sender) Epoch(now time.Time) uint8 {
 	return id
 }
 
-// CanOpen reports whether the window has room for a new symbol.
-func (s *Sender) CanOpen() bool { return s.store.canOpen() }
+// CanOpen reports whether there is room for a new symbol: in the window, and
+// before the first receipt, when nothing is known of the path, in the first flight.
+func (s *Sender) CanOpen() bool {
+	return s.store.canOpen() && (s.receipts > 0 || s.store.symbols < firstFlight)
+}
 
 // Buffer returns the buffer of the next new symbol: MaxSymbol bytes that the
 // caller fills from the start and hands back with Commit.
@@ -112,10 +139,12 @@ func (s *Sender) Buffer() []byte {
 // CanOpen.
 func (s *Sender) Commit(now time.Time, class Class, n int, tag uint64) Transmission {
 	age := blockRTTs * s.rtt.value()
-	if class == Deadline {
+	if class == Deadline || class == Interactive {
 		age = min(age, s.cfg.Deadline/blockDeadlineShare)
 	}
-	return s.store.commit(now.Sub(s.start), newSymbol{class: class, size: n, tag: tag, age: age})
+	return s.store.commit(now.Sub(s.start), newSymbol{
+		class: class, size: n, tag: tag, age: age, limit: s.blockLimit(),
+	})
 }
 
 // FrameLen is the number of bytes that AppendFrame will append.
@@ -143,10 +172,7 @@ func (s *Sender) AppendFrame(dst []byte, t Transmission) []byte {
 	}
 	f := Source{
 		Class: b.class, Block: uint32(t.block), Index: uint8(t.index),
-		Symbol: b.symbols[t.index].coded[rlc.LengthLen:],
-	}
-	if b.closed {
-		f.K = len(b.symbols)
+		Last: b.closed && int(t.index) == len(b.symbols)-1, Symbol: b.symbols[t.index].coded[rlc.LengthLen:],
 	}
 	return f.Append(dst)
 }
@@ -159,7 +185,10 @@ func (s *Sender) OnSent(now time.Time, size int, t Transmission) {
 	s.sent++
 	s.sentBytes += uint64(size)
 	if t.valid {
-		switch s.store.onSent(t, s.log.next) {
+		s.lastSymbol = at
+		how := s.store.onSent(t, s.log.next)
+		s.account(how, s.store.block(t.block).class, size)
+		switch how {
 		case needed:
 			s.resent++
 		case proactive:
@@ -178,27 +207,33 @@ func (s *Sender) OnSent(now time.Time, size int, t Transmission) {
 // EchoDue reports whether an ECHO belongs into the next datagram: receipts came
 // since the last one, and it was in an earlier epoch.
 func (s *Sender) EchoDue(now time.Time) bool {
-	return s.receipts != s.echoed && s.Epoch(now) != s.echoEpoch
+	return (s.receipts != s.echoed || s.echoAgain > 0) && s.Epoch(now) != s.echoEpoch
 }
 
 // AppendEcho appends the ECHO frame and counts it as sent.
 func (s *Sender) AppendEcho(now time.Time, dst []byte) []byte {
+	if s.receipts != s.echoed {
+		s.echoAgain = repeats(s.loss.value())
+	} else {
+		s.echoAgain--
+	}
 	s.echoed, s.echoEpoch = s.receipts, s.Epoch(now)
 	e := Echo{Largest: s.number, Receipts: s.receipts, Oldest: uint32(s.store.oldest)}
 	return e.Append(dst)
 }
 
-// HandleTimeout counts as lost what was sent longer than a timeout ago and is in
-// no receipt: the end of a flight has no later arrival that proves its loss. The
-// timeout doubles while no receipt arrives at all.
+// HandleTimeout counts as lost what is in flight when for the length of a
+// timeout neither a symbol was sent nor its receipt came: the end of a flight
+// has no later arrival that proves its loss. While sending goes on, later
+// arrivals will, and a gap in the receipts proves nothing. The timeout doubles
+// while no receipt arrives at all.
 func (s *Sender) HandleTimeout(now time.Time) {
 	deadline := s.Deadline()
 	if deadline.IsZero() || now.Before(deadline) {
 		return
 	}
-	limit := now.Sub(s.start) - s.timeout()
 	s.backoff = min(s.backoff+1, maxBackoff)
-	for pn := s.log.head; pn < s.log.next && s.log.at(pn).at <= limit; pn++ {
+	for pn := s.log.head; pn < s.log.next; pn++ {
 		s.settle(pn)
 	}
 	s.trimLog()
@@ -209,14 +244,12 @@ func (s *Sender) Deadline() time.Time {
 	if s.log.head == s.log.next {
 		return time.Time{}
 	}
-	return s.start.Add(s.log.at(s.log.head).at + s.timeout())
+	return s.start.Add(s.lastSymbol + s.timeout())
 }
 
-// timeout is the time after which a datagram in no receipt is resent. The
-// reordering guard is part of it: round trips are sampled on the datagram that
-// came through fastest.
+// timeout is the time after which a datagram in no receipt is resent.
 func (s *Sender) timeout() time.Duration {
-	rto := s.rtt.timeout() + s.guard.duration(s.rtt.value())
+	rto := s.rtt.timeout()
 	return max(rto, min(rto<<s.backoff, rtoMax))
 }
 
@@ -251,6 +284,8 @@ type SenderStats struct {
 	Abandoned        uint64        // symbols given up at their deadline
 	Receipts         uint64        // receipts that arrived
 	Loss             float64       // p̂, 0 to 1
+	Burst            int           // mean length of a loss burst where losses cluster, else 1
+	Theta            float64       // price of capacity of bulk, 0 to 1
 	RTT, LeastRTT    time.Duration // smoothed and smallest; 0 before a sample
 	QueueDelay       time.Duration // newest one-way delay above the smallest seen
 	InFlight         int           // symbols without a receipt
@@ -261,7 +296,8 @@ type SenderStats struct {
 func (s *Sender) Stats() SenderStats {
 	st := SenderStats{
 		Datagrams: s.sent, Bytes: s.sentBytes, Resent: s.resent, Proactive: s.proactive, Abandoned: s.abandoned,
-		Receipts: uint64(s.receipts), Loss: s.loss.loss, LeastRTT: s.rtt.least,
+		Receipts: uint64(s.receipts), Loss: s.loss.loss, Burst: int(s.loss.burst()), Theta: s.price.theta,
+		LeastRTT:   s.rtt.least,
 		QueueDelay: s.lastDelay - s.leastDelay, InFlight: s.store.unreceipted, Window: s.store.symbols,
 	}
 	if s.rtt.sampled {

@@ -38,6 +38,9 @@ type pairOptions struct {
 	class   Class
 	size    int
 	seed    uint64
+
+	redundancy float64
+	arq        bool
 }
 
 type flight struct {
@@ -56,7 +59,7 @@ func newPair(tb testing.TB, opt pairOptions) *pair {
 	}
 	return &pair{
 		t: tb, now: now, opt: opt, rng: rand.New(rand.NewPCG(opt.seed, 1)),
-		tx:        NewSender(now, SenderConfig{Rate: opt.rate}),
+		tx:        NewSender(now, SenderConfig{Rate: opt.rate, Redundancy: opt.redundancy, ARQ: opt.arq}),
 		rx:        NewReceiver(now, ReceiverConfig{Rate: opt.rate}),
 		delivered: map[uint64]int{},
 	}
@@ -82,15 +85,15 @@ func (p *pair) launch(f flight) {
 // send lets the sender send all it may.
 func (p *pair) send() {
 	for p.tx.CanSend(p.now) {
-		t := p.tx.NextNeeded(p.now, p.opt.class, NeedBulk)
-		if !t.Some() && p.created < p.opt.symbols && p.tx.CanOpen() {
+		var waiting [NumClasses]bool
+		waiting[p.opt.class] = p.created < p.opt.symbols
+		c := p.tx.Next(p.now, waiting)
+		t := c.Transmission
+		if c.Open {
 			buf := p.tx.Buffer()
 			binary.BigEndian.PutUint64(buf, uint64(p.created))
 			p.created++
-			t = p.tx.Commit(p.now, p.opt.class, p.opt.size, uint64(p.created))
-		}
-		if !t.Some() && p.created == p.opt.symbols {
-			t = p.tx.NextSpare()
+			t = p.tx.Commit(p.now, c.Class, p.opt.size, uint64(p.created))
 		}
 		if !t.Some() {
 			p.tx.OnIdle()
@@ -237,7 +240,7 @@ func TestDelivery(t *testing.T) {
 			t.Run(fmt.Sprintf("loss=%v,jitter=%v", loss, jitter), func(t *testing.T) {
 				p := newPair(t, pairOptions{
 					rate: 10e6, delay: 20 * time.Millisecond, loss: loss, jitter: jitter,
-					symbols: 3000, class: Bulk, seed: 7,
+					symbols: 3000, class: Bulk, seed: 7, redundancy: Auto,
 				})
 				p.run(10 * time.Minute)
 				for id := range uint64(3000) {
@@ -293,9 +296,9 @@ func TestDeadline(t *testing.T) {
 	p.run(time.Minute)
 	st := p.tx.Stats()
 	if st.Abandoned == 0 {
-		t.Error("nothing was given up at 70 % loss")
+		t.Error("nothing was given up at 70 % loss and no redundancy")
 	}
-	if len(p.delivered) < 3000*7/10 {
+	if len(p.delivered) < 3000*3/10 {
 		t.Errorf("only %d of 3000 delivered", len(p.delivered))
 	}
 	if p.rx.next-p.rx.base > 200 {
@@ -332,7 +335,7 @@ func TestReceiptRotation(t *testing.T) {
 	rx := NewReceiver(now, ReceiverConfig{Rate: 1e9})
 	const blocks = 400
 	for id := range uint32(blocks) {
-		s := Source{Class: Bulk, Block: id, Index: 63, K: 64, Symbol: []byte{1}}
+		s := Source{Class: Bulk, Block: id, Index: 63, Last: true, Symbol: []byte{1}}
 		if _, err := rx.HandleSource(&s); err != nil {
 			t.Fatal(err)
 		}
@@ -397,7 +400,7 @@ func TestSteadyStateAllocations(t *testing.T) {
 			}
 		}
 	}
-	for range 2 * MaxLiveBlocks * blockSymbols { // every slot used once
+	for range 2 * MaxLiveBlocks * MaxBlockSymbols { // every slot used once
 		one()
 	}
 	if n := testing.AllocsPerRun(10000, one); n != 0 {

@@ -16,63 +16,70 @@ const (
 )
 
 // SourceHeaderLen is the size of a SOURCE frame before its symbol.
-const SourceHeaderLen = 8
+const SourceHeaderLen = 5
 
-// blockClosed marks a block whose size is fixed.
-const blockClosed = 1 << 2
+// The word of 24 bits behind the type of SOURCE and REPAIR: class, one flag, and
+// the low bits of the block id, which are enough for the blocks that can be live
+// at a time many times over.
+const (
+	blockBits   = 21
+	blockMask   = 1<<blockBits - 1
+	blockClosed = 1 << blockBits
+	classShift  = blockBits + 1
+)
+
+// appendBlock appends the type of a frame and its block word.
+func appendBlock(dst []byte, kind uint8, class Class, block uint32, closed bool) []byte {
+	word := uint32(class)<<classShift | block&blockMask
+	if closed {
+		word |= blockClosed
+	}
+	return append(dst, kind, uint8(word>>16), uint8(word>>8), uint8(word))
+}
+
+// parseBlock reads a block word.
+func parseBlock(r *wire.Reader) (class Class, block uint32, closed bool) {
+	word := uint32(r.U8())<<16 | uint32(r.U16())
+	return Class(word >> classShift), word & blockMask, word&blockClosed != 0
+}
 
 // Source is a SOURCE frame: one symbol, uncoded. It is the last frame of
 // its datagram; the symbol reaches to the datagram's end.
 //
-//	 0       1       2                   6       7       8
-//	+-------+-------+-------------------+-------+-------+----------
-//	| 0x02  | flags | block, low 32     | index | K-1   | symbol …
-//	+-------+-------+-------------------+-------+-------+----------
-//	flags: bits 0-1 class, bit 2 block closed (else K-1 is 0), rest 0
+//	 0       1                   4       5
+//	+-------+-------------------+-------+----------
+//	| 0x02  | block word u24    | index | symbol …
+//	+-------+-------------------+-------+----------
+//	block word: bits 22-23 class, bit 21 the symbol is the last of its block, so
+//	that K is index+1, bits 0-20 block id
 type Source struct {
 	Class  Class
-	Block  uint32 // low 32 bits of the block id
+	Block  uint32 // low 21 bits of the block id
 	Index  uint8
-	K      int // size of the block, 0 while it is open
+	Last   bool
 	Symbol []byte
 }
 
 // Append appends the frame, its type included.
 func (s *Source) Append(dst []byte) []byte {
-	flags, k := uint8(s.Class), uint8(0)
-	if s.K > 0 {
-		flags |= blockClosed
-		k = uint8(s.K - 1)
-	}
-	dst = append(dst, FrameSource, flags)
-	dst = binary.BigEndian.AppendUint32(dst, s.Block)
-	dst = append(dst, s.Index, k)
+	dst = append(appendBlock(dst, FrameSource, s.Class, s.Block, s.Last), s.Index)
 	return append(dst, s.Symbol...)
 }
 
 // ParseSource reads a SOURCE frame, after its type, up to the datagram's end.
 // Symbol aliases the reader's buffer.
-func ParseSource(r *wire.Reader) (Source, error) {
-	flags := r.U8()
-	s := Source{Class: Class(flags & 3), Block: r.U32(), Index: r.U8()}
-	k := int(r.U8())
+func ParseSource(r *wire.Reader) (s Source, err error) {
+	s.Class, s.Block, s.Last = parseBlock(r)
+	s.Index = r.U8()
 	s.Symbol = r.Rest()
-	if r.Err() != nil || flags&^7 != 0 || len(s.Symbol) == 0 || len(s.Symbol) > MaxSymbol {
-		return Source{}, ErrMalformed
-	}
-	if flags&blockClosed != 0 {
-		s.K = k + 1
-		if int(s.Index) >= s.K {
-			return Source{}, ErrMalformed
-		}
-	} else if k != 0 {
+	if r.Err() != nil || len(s.Symbol) == 0 || len(s.Symbol) > MaxSymbol {
 		return Source{}, ErrMalformed
 	}
 	return s, nil
 }
 
 // RepairHeaderLen is the size of a REPAIR frame before its coded bytes.
-const RepairHeaderLen = 9
+const RepairHeaderLen = 7
 
 // SymbolOverhead is the most that a frame adds to a symbol: as part of a REPAIR.
 const SymbolOverhead = RepairHeaderLen + rlc.LengthLen
@@ -82,14 +89,14 @@ const SymbolOverhead = RepairHeaderLen + rlc.LengthLen
 // last frame of its datagram; the coded bytes, a length and the longest symbol's,
 // reach to the datagram's end.
 //
-//	 0       1       2                   6       7           9
-//	+-------+-------+-------------------+-------+-----------+----------
-//	| 0x03  | flags | block, low 32     | N-1   | number u16| coded …
-//	+-------+-------+-------------------+-------+-----------+----------
-//	flags: bits 0-1 class, bit 2 block closed (K is N), rest 0
+//	 0       1                   4       5           7
+//	+-------+-------------------+-------+-----------+----------
+//	| 0x03  | block word u24    | N-1   | number u16| coded …
+//	+-------+-------------------+-------+-----------+----------
+//	block word: as in SOURCE, but bit 21: the block is closed, K is N
 type Repair struct {
 	Class  Class
-	Block  uint32 // low 32 bits of the block id
+	Block  uint32 // low 21 bits of the block id
 	N      int    // symbols covered
 	Closed bool   // N is the block's size
 	Number uint16
@@ -98,27 +105,18 @@ type Repair struct {
 
 // Append appends the frame, its type included.
 func (f *Repair) Append(dst []byte) []byte {
-	flags := uint8(f.Class)
-	if f.Closed {
-		flags |= blockClosed
-	}
-	dst = append(dst, FrameRepair, flags)
-	dst = binary.BigEndian.AppendUint32(dst, f.Block)
-	dst = append(dst, uint8(f.N-1))
+	dst = append(appendBlock(dst, FrameRepair, f.Class, f.Block, f.Closed), uint8(f.N-1))
 	dst = binary.BigEndian.AppendUint16(dst, f.Number)
 	return append(dst, f.Coded...)
 }
 
 // ParseRepair reads a REPAIR frame, after its type, up to the datagram's end.
 // Coded aliases the reader's buffer.
-func ParseRepair(r *wire.Reader) (Repair, error) {
-	flags := r.U8()
-	f := Repair{
-		Class: Class(flags & 3), Closed: flags&blockClosed != 0,
-		Block: r.U32(), N: int(r.U8()) + 1, Number: r.U16(),
-	}
+func ParseRepair(r *wire.Reader) (f Repair, err error) {
+	f.Class, f.Block, f.Closed = parseBlock(r)
+	f.N, f.Number = int(r.U8())+1, r.U16()
 	f.Coded = r.Rest()
-	if r.Err() != nil || flags&^7 != 0 || len(f.Coded) <= rlc.LengthLen || len(f.Coded) > rlc.LengthLen+MaxSymbol {
+	if r.Err() != nil || len(f.Coded) <= rlc.LengthLen || len(f.Coded) > rlc.LengthLen+MaxSymbol {
 		return Repair{}, ErrMalformed
 	}
 	return f, nil
@@ -156,15 +154,16 @@ func ParseEcho(r *wire.Reader) (Echo, error) {
 	return e, nil
 }
 
-// expand returns the 64-bit number closest to near whose low 32 bits are low:
-// numbers of blocks and packets travel cut to 32 bits (W-1).
-func expand(near uint64, low uint32) uint64 {
-	v := near&^0xffffffff | uint64(low)
+// expand returns the 64-bit number closest to near whose low bits are low:
+// numbers of blocks and packets travel cut to 32 bits or fewer (W-1).
+func expand(near uint64, low uint32, bits int) uint64 {
+	span := uint64(1) << bits
+	v := near&^(span-1) | uint64(low)&(span-1)
 	switch {
-	case v > near && v-near > 1<<31 && v >= 1<<32:
-		return v - 1<<32
-	case v < near && near-v > 1<<31:
-		return v + 1<<32
+	case v > near && v-near > span/2 && v >= span:
+		return v - span
+	case v < near && near-v > span/2:
+		return v + span
 	}
 	return v
 }

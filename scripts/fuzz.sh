@@ -19,7 +19,7 @@ targets() {
 
 one() {
 	local pkg=$1 name=$2 log="$logs/${1//\//_}.$2"
-	if go test "$pkg" -run='^$' -fuzz="^$name\$" -fuzztime="${seconds}s" -parallel=1 >"$log" 2>&1 ||
+	if go test "$pkg" -run='^$' -fuzz="^$name\$" -fuzztime="${seconds}s" -fuzzminimizetime=20x -parallel=1 >"$log" 2>&1 ||
 		ended_late "$pkg" "$name" "$log"; then
 		printf 'ok    %s %s  %s\n' "$pkg" "$name" "$(grep -Eo 'execs: [0-9]+' "$log" | tail -1)"
 	else

@@ -25,6 +25,7 @@ func testConfig(t *testing.T) *config.Config {
 	c := &config.Config{Interface: config.Interface{
 		Name: "totg0", Mode: config.ModeTUN, PrivateKey: newKey(t, 0), Addresses: prefixes("10.77.0.1/24"),
 		Listen: netip.MustParseAddrPort("127.0.0.1:0"), MTU: 1500, Bandwidth: 1e7, Rate: config.RateFixed,
+		Redundancy: config.AutoRedundancy,
 	}}
 	for i, name := range []string{"one", "two"} {
 		c.Peers = append(c.Peers, config.Peer{
@@ -137,6 +138,56 @@ func TestSetPeersKeeps(t *testing.T) {
 				t.Error("the table does not follow the configuration")
 			}
 		})
+	}
+}
+
+// redundancy and coding are every core's. A reload with another value begins every
+// session anew, one with the same value keeps them.
+func TestSetPeersCoding(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		redundancy config.Redundancy
+		arq        bool
+		want       float64
+	}{
+		{"the same", config.AutoRedundancy, false, peer.AutoRedundancy},
+		{"none", 0, false, 0},
+		{"some", 0.25, false, 0.25},
+		{"no coding", config.AutoRedundancy, true, peer.AutoRedundancy},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := testConfig(t)
+			cfg.Peers[1].Endpoint = "127.0.0.1:9" // it calls
+			l, _ := newLoop(t, cfg)
+			before := l.table.peers
+			changed := clone(cfg)
+			changed.Interface.Redundancy, changed.Interface.ARQ = c.redundancy, c.arq
+			if err := l.setPeers(changed); err != nil {
+				t.Fatal(err)
+			}
+			keeps := c.name == "the same"
+			for i, p := range l.table.peers {
+				if kept := p == before[i]; kept != keeps || before[i].gone == keeps {
+					t.Errorf("peer %d: kept: %v, gone: %v", i, kept, before[i].gone)
+				}
+				if got := coreConfig(changed, p.config); got.Redundancy != c.want || got.ARQ != c.arq {
+					t.Errorf("redundancy %v, ARQ %v, want %v, %v", got.Redundancy, got.ARQ, c.want, c.arq)
+				}
+			}
+			if len(l.table.byIndex) != 1 {
+				t.Errorf("%d indices, want that of the call", len(l.table.byIndex))
+			}
+			after := l.table.peers
+			if err := l.setPeers(clone(changed)); err != nil {
+				t.Fatal(err)
+			}
+			if l.table.peers[0] != after[0] || l.table.peers[1] != after[1] {
+				t.Error("a reload without a change replaced a peer")
+			}
+		})
+	}
+	if needsRestart(&config.Interface{Redundancy: 1}, &config.Interface{ARQ: true}) {
+		t.Error("redundancy and coding need no restart")
 	}
 }
 

@@ -31,11 +31,18 @@ type tunnelPeer struct {
 type peerTable struct {
 	identity handshake.Identity
 	ethernet bool // TAP: one peer, no addresses
+	coding   coding
 	peers    []*tunnelPeer
 	byIndex  map[uint32]*tunnelPeer
 	byStatic map[[32]byte]*tunnelPeer
 	allowed  allowedIPs
 	dirty    []*tunnelPeer
+}
+
+// coding is what the configuration says of redundancy, for all peers.
+type coding struct {
+	redundancy config.Redundancy
+	arq        bool
 }
 
 // route returns the peer that an inner address belongs to, nil if none.
@@ -65,13 +72,17 @@ func (l *loop) setPeers(c *config.Config) error {
 	old := l.table
 	t := peerTable{
 		identity: identity, ethernet: c.Interface.Mode == config.ModeTAP,
+		coding:  coding{redundancy: c.Interface.Redundancy, arq: c.Interface.ARQ},
 		byIndex: old.byIndex, byStatic: map[[32]byte]*tunnelPeer{},
 	}
 	if t.byIndex == nil {
 		t.byIndex = map[uint32]*tunnelPeer{}
 	}
 	for _, pc := range c.Peers {
-		p := old.keep(pc)
+		var p *tunnelPeer
+		if old.coding == t.coding {
+			p = old.keep(pc)
+		}
 		if p == nil {
 			if p, err = l.newPeer(c, pc); err != nil {
 				return fmt.Errorf("peer %q: %w", pc.Name, err)
@@ -115,21 +126,33 @@ func (t *peerTable) keep(c config.Peer) *tunnelPeer {
 }
 
 func (l *loop) newPeer(c *config.Config, pc config.Peer) (*tunnelPeer, error) {
-	endpoint, _ := netip.ParseAddrPort(pc.Endpoint)
-	endpoint = netip.AddrPortFrom(endpoint.Addr().Unmap(), endpoint.Port())
-	core, err := peer.New(time.Now(), peer.Config{
-		Private: c.Interface.PrivateKey, Remote: pc.PublicKey, PSK: pc.PresharedKey,
-		AES: hasAES(), Endpoint: endpoint, Keepalive: pc.Keepalive, Rate: int64(c.Interface.Bandwidth),
-		Random: l.random,
-	})
+	cfg := coreConfig(c, pc)
+	cfg.Random = l.random
+	core, err := peer.New(time.Now(), cfg)
 	if err != nil {
 		return nil, err
 	}
 	p := &tunnelPeer{config: pc, core: core}
-	if pc.Endpoint != "" && !endpoint.IsValid() {
+	if pc.Endpoint != "" && !cfg.Endpoint.IsValid() {
 		go l.resolve(p, pc.Endpoint)
 	}
 	return p, nil
+}
+
+// coreConfig is what the configuration says of a peer's core. Its endpoint is invalid if
+// there is none, or a host name.
+func coreConfig(c *config.Config, pc config.Peer) peer.Config {
+	endpoint, _ := netip.ParseAddrPort(pc.Endpoint)
+	redundancy := float64(c.Interface.Redundancy)
+	if c.Interface.Redundancy == config.AutoRedundancy {
+		redundancy = peer.AutoRedundancy
+	}
+	return peer.Config{
+		Private: c.Interface.PrivateKey, Remote: pc.PublicKey, PSK: pc.PresharedKey, AES: hasAES(),
+		Endpoint:  netip.AddrPortFrom(endpoint.Addr().Unmap(), endpoint.Port()),
+		Keepalive: pc.Keepalive, Rate: int64(c.Interface.Bandwidth),
+		Redundancy: redundancy, ARQ: c.Interface.ARQ,
+	}
 }
 
 // resolve asks for the address of a peer's host name until there is one, or the

@@ -65,6 +65,7 @@ func newSides(t *testing.T) (a, b *side) {
 				Name: fmt.Sprintf("totg%d", i), Mode: config.ModeTUN, PrivateKey: newKey(t, byte(i)),
 				Addresses: prefixes(fmt.Sprintf("10.77.0.%d/24", 1+i), fmt.Sprintf("fd77::%d/64", 1+i)),
 				Listen:    netip.MustParseAddrPort("[::]:4430"), MTU: 1500, Bandwidth: 2e7, Rate: config.RateFixed,
+				Redundancy: config.AutoRedundancy,
 			},
 			Peers: []config.Peer{{
 				Name: "other", PublicKey: newKey(t, byte(1-i)).Public(),

@@ -25,6 +25,14 @@ func ipv4(src, dst string, size int) []byte {
 	return u
 }
 
+// tcp is a unit with a TCP segment in the middle of a connection.
+func tcp(src, dst string, payload int) []byte {
+	u := ipv4(src, dst, 40+payload)
+	t := u[21:]
+	u[10], t[1], t[3], t[7], t[12], t[13] = 6, 80, 81, 1, 5<<4, 0x10 // ports, sequence number, length of the header, ACK
+	return u
+}
+
 // duo is two cores on a path of a millisecond each way, in virtual time.
 type duo struct {
 	t    *testing.T
@@ -42,7 +50,8 @@ func newDuo(t *testing.T) *duo {
 	}
 	for i := range d.p {
 		cfg := peer.Config{
-			Private: newKey(t, byte(i)), Remote: newKey(t, byte(1-i)).Public(), Rate: 1e8, AES: true,
+			Redundancy: peer.AutoRedundancy,
+			Private:    newKey(t, byte(i)), Remote: newKey(t, byte(1-i)).Public(), Rate: 1e8, AES: true,
 			Random: rand.NewChaCha8([32]byte{7, byte(i)}),
 		}
 		if i == 0 {
@@ -102,6 +111,9 @@ func TestPeerStatus(t *testing.T) {
 	}
 	d.p[0].core.HandleDatagram(d.now, peer.Inbound{From: d.addr[1]}, []byte{0xff})
 	d.p[0].core.WritePacket(d.now, ipv4("10.0.0.1", "10.0.0.2", 500)) // waits
+	for range 3 {                                                     // one waits, the others are the same again
+		d.p[0].core.WritePacket(d.now, tcp("10.0.0.1", "10.0.0.2", 100))
+	}
 
 	s, got := d.p[0].core.Status(), d.p[0].status()
 	if s.TxPackets != 20 || s.RxPackets != 20 || s.RTT == 0 || s.LastReceived.IsZero() || s.QueueBytes == 0 {
@@ -113,7 +125,7 @@ func TestPeerStatus(t *testing.T) {
 		TxBytes: 20 * 500, RxBytes: 20 * 300, TxPackets: 20, RxPackets: 20,
 		TxDatagrams: s.TxDatagrams, RxDatagrams: s.RxDatagrams, Resent: s.Resent + s.Proactive,
 		Loss: s.Loss, ReturnLoss: s.ReturnLoss, RTT: s.RTT, RateBits: 1e8, QueueBytes: int64(s.QueueBytes), DatagramSize: s.Datagram,
-		Drops: nonZero(map[string]uint64{"malformed": 1}),
+		Drops: nonZero(map[string]uint64{"malformed": 1, "suppressed": 2}),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

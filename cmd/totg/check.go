@@ -46,6 +46,10 @@ func summary(cfg *config.Config) string {
 		{"addresses", prefixes(i.Addresses)},
 		{"listen", i.Listen.String()},
 		{"rate", fmt.Sprintf("%v, %s", i.Bandwidth, i.Rate)},
+		{"redundancy", i.Redundancy.String()},
+	}
+	if i.ARQ {
+		rows = append(rows, []string{"coding", "off (arq)"})
 	}
 	for _, p := range cfg.Peers {
 		endpoint := p.Endpoint

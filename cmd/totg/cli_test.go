@@ -269,7 +269,7 @@ func TestUserErrors(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	site(t)
+	text := site(t)
 	got := ok(t, "", "check", "-c", "totg.toml")
 	secret, err := os.ReadFile("a.key")
 	if err != nil {
@@ -277,6 +277,13 @@ func TestCheck(t *testing.T) {
 	}
 	if !strings.HasPrefix(got, "totg.toml: no mistake found\n\ninterface    t0 (tun), mtu 1500\n") || strings.Contains(got, strings.TrimSpace(string(secret))) {
 		t.Errorf("got:\n%s", got)
+	}
+	if want := "\nrate         50Mbit, fixed\nredundancy   auto\n\n"; !strings.Contains(got, want) {
+		t.Errorf("no %q in:\n%s", want, got)
+	}
+	write(t, "totg.toml", strings.Replace(text, "mtu = 1500", "redundancy = 0.5\narq = true", 1))
+	if got, want := ok(t, "", "check", "-c", "totg.toml"), "\nredundancy   0.5\ncoding       off (arq)\n\n"; !strings.Contains(got, want) {
+		t.Errorf("no %q in:\n%s", want, got)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/totg/totg/internal/lab"
+	"github.com/totg/totg/tunnel/config"
 )
 
 // codeError is an error that chooses the program's exit code. Without a cause
@@ -49,7 +50,7 @@ func exitWith(code int, err error) error {
 func newLabCmd() *cobra.Command {
 	opt := lab.Options{Congestion: lab.DefaultCongestion}
 	flags := &linkFlags{profile: lab.DefaultProfile}
-	bandwidth, list := "", false
+	bandwidth, redundancy, list := "", config.AutoRedundancy.String(), false
 	cmd := &cobra.Command{
 		Use:   "lab [flags] [--] [command ...]",
 		Short: "Run a command on a host behind an emulated lossy link, with the tunnel over it",
@@ -76,12 +77,10 @@ added to its name, one of them. Percentages are plain numbers.`,
 				return exitWith(0, flags.list(cmd.OutOrStdout()))
 			}
 			var err error
-			if opt.Link, err = flags.path(); err == nil && bandwidth != "" {
-				if opt.Bandwidth, err = lab.ParseRate(bandwidth); err != nil {
-					err = fmt.Errorf("--bandwidth: %w", err)
-				}
+			if opt.Link, err = flags.path(); err != nil {
+				return exitWith(2, err)
 			}
-			if err != nil {
+			if err = tunnelFlags(&opt, bandwidth, redundancy); err != nil {
 				return exitWith(2, err)
 			}
 			opt.Command = args
@@ -99,12 +98,32 @@ added to its name, one of them. Percentages are plain numbers.`,
 	f.StringVar(&opt.CommandB, "b", "", "shell `COMMAND` to run in the background of host B")
 	f.BoolVar(&opt.NoTunnel, "no-tunnel", false, "the link alone")
 	f.StringVar(&bandwidth, "bandwidth", "", "`RATE` that the tunnel may send each way (default: the link's)")
+	f.StringVar(&redundancy, "redundancy", redundancy, "cap on what the tunnel sends in advance, per datagram of new data: auto or a `NUMBER`")
+	f.BoolVar(&opt.ARQ, "arq", false, "the tunnel without coding, for comparison: what is lost is sent again, and nothing else")
 	f.StringVar(&opt.Congestion, "congestion", opt.Congestion, "TCP congestion control of both hosts, by its `NAME`")
 	f.Uint64Var(&opt.Seed, "seed", 0, "`NUMBER` that the link's randomness starts from (default: a new one)")
 	f.BoolVarP(&opt.Quiet, "quiet", "q", false, "neither introduction nor counters")
 	f.BoolVarP(&opt.Verbose, "verbose", "v", false, "show what daemons and background commands print")
 	f.BoolVar(&list, "list", false, "list the profiles and exit")
 	return cmd
+}
+
+// tunnelFlags sets what the flags say of the tunnel.
+func tunnelFlags(opt *lab.Options, bandwidth, redundancy string) (err error) {
+	if bandwidth != "" {
+		if opt.Bandwidth, err = lab.ParseRate(bandwidth); err != nil {
+			return fmt.Errorf("--bandwidth: %w", err)
+		}
+	}
+	r, err := config.ParseRedundancy(redundancy)
+	if err != nil {
+		return fmt.Errorf("--redundancy: %w", err)
+	}
+	if r != config.AutoRedundancy {
+		n := float64(r)
+		opt.Redundancy = &n
+	}
+	return nil
 }
 
 // untilSignal is ctx until the user or the system wants the program to end.

@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/totg/totg/internal/lab"
 )
 
 func TestLabMistakes(t *testing.T) {
@@ -18,6 +20,9 @@ func TestLabMistakes(t *testing.T) {
 		{"lab --profile moon", `no profile "moon"; there are clean, geo,`},
 		{"lab --profiles /no/such/file", "--profiles: open /no/such/file: no such file"},
 		{"lab --bandwidth all", `--bandwidth: cannot read rate "all"`},
+		{"lab --redundancy some", `--redundancy: "some" is no redundancy: write "auto" or a number from 0 to 100`},
+		{"lab --redundancy -1", `--redundancy: "-1" is out of range: write "auto" or a number from 0 to 100`},
+		{"lab --arq=maybe", `invalid argument "maybe" for "--arq" flag`},
 		{"demo --size 0", `--size "0": write for example 20MB`},
 		{"demo --size much", `--size "much"`},
 		{"demo --limit 1ms", "--limit 1ms: at least 1s"},
@@ -54,5 +59,16 @@ func TestLabRuns(t *testing.T) {
 	want := "link: up 2Mbit, queue 15 KB, loss 0 %; down 8Mbit, queue 15 KB, loss 30 %; RTT 10ms\n"
 	if !strings.HasPrefix(errs.String(), want) {
 		t.Errorf("%s, want %s", errs.String(), want)
+	}
+}
+
+// The flags of the tunnel reach the lab; without them it decides.
+func TestLabTunnelFlags(t *testing.T) {
+	var opt lab.Options
+	if err := tunnelFlags(&opt, "", "auto"); err != nil || opt.Bandwidth != 0 || opt.Redundancy != nil {
+		t.Errorf("without flags: %+v, %v", opt, err)
+	}
+	if err := tunnelFlags(&opt, "20mbit", "0"); err != nil || opt.Bandwidth != 20e6 || opt.Redundancy == nil || *opt.Redundancy != 0 {
+		t.Errorf("with flags: %+v, %v", opt, err)
 	}
 }

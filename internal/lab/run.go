@@ -28,6 +28,8 @@ type Options struct {
 	Link       Path
 	NoTunnel   bool
 	Bandwidth  int64    // bit/s of IP bytes that the tunnel may send each way; 0 is the link's rate
+	Redundancy *float64 // the tunnel's cap on datagrams in advance per datagram of new data; nil is none ("auto")
+	ARQ        bool     // the tunnel without coding
 	CommandA   string   // shell commands in the background of each host
 	CommandB   string   //
 	Command    []string // foreground, in host A; empty is a shell
@@ -113,7 +115,7 @@ func (opt *Options) run(ctx context.Context, dir string) (code int, err error) {
 }
 
 func (opt *Options) tunnel(dir string) tunnelConfig {
-	return tunnelConfig{dir: dir, bandwidth: opt.Bandwidth, live: opt.live()}
+	return tunnelConfig{dir: dir, bandwidth: opt.Bandwidth, coding: coding{opt.Redundancy, opt.ARQ}, live: opt.live()}
 }
 
 // live is where background output goes while the lab runs.

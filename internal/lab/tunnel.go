@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -33,9 +34,16 @@ const (
 
 // tunnelConfig is what newTunnel needs beside the hosts.
 type tunnelConfig struct {
-	dir       string    // for keys, configurations and sockets
-	bandwidth int64     // bit/s each way, 0 for the link's rates
+	dir       string // for keys, configurations and sockets
+	bandwidth int64  // bit/s each way, 0 for the link's rates
+	coding    coding
 	live      io.Writer // log output while running, or nil
+}
+
+// coding is what both daemons do about loss.
+type coding struct {
+	redundancy *float64 // nil is "auto"
+	arq        bool
 }
 
 // tunnel is the pair of daemons.
@@ -55,7 +63,7 @@ func newTunnel(ctx context.Context, w *world, cfg tunnelConfig) (*tunnel, error)
 		return nil, fmt.Errorf("%w: bandwidth: the link's rate is unlimited; say what the tunnel may send (--bandwidth 100mbit)", ErrSpec)
 	}
 	t := &tunnel{w: w, dir: cfg.dir}
-	if err := t.configure(up, down); err != nil {
+	if err := t.configure(up, down, cfg.coding); err != nil {
 		return nil, err
 	}
 	for i, h := range []*host{w.a, w.b} {
@@ -90,7 +98,7 @@ func (t *tunnel) env(name string) []string {
 }
 
 // configure writes keys, configurations and folders. up and down are bit/s.
-func (t *tunnel) configure(up, down int64) error {
+func (t *tunnel) configure(up, down int64, how coding) error {
 	keyA, pubA, err := newKey()
 	if err != nil {
 		return err
@@ -101,11 +109,11 @@ func (t *tunnel) configure(up, down int64) error {
 	}
 	for name, content := range map[string]string{
 		"a": daemonConfig{
-			key: keyA, peerKey: pubB, peer: "b", bandwidth: up,
+			key: keyA, peerKey: pubB, peer: "b", bandwidth: up, coding: how,
 			addresses: [2]string{innerA, innerA6}, allowed: [2]string{innerB, innerB6}, endpoint: directB,
 		}.toml(),
 		"b": daemonConfig{
-			key: keyB, peerKey: pubA, peer: "a", bandwidth: down,
+			key: keyB, peerKey: pubA, peer: "a", bandwidth: down, coding: how,
 			addresses: [2]string{innerB, innerB6}, allowed: [2]string{innerA, innerA6}, endpoint: directA,
 		}.toml(),
 	} {
@@ -133,9 +141,14 @@ type daemonConfig struct {
 	key, peerKey, peer, endpoint string
 	addresses, allowed           [2]string // IPv4, IPv6
 	bandwidth                    int64     // bit/s
+	coding                       coding
 }
 
 func (c daemonConfig) toml() string {
+	redundancy := `"auto"`
+	if n := c.coding.redundancy; n != nil {
+		redundancy = strconv.FormatFloat(*n, 'g', -1, 64)
+	}
 	return fmt.Sprintf(`[interface]
 name = %q
 private_key = %q
@@ -143,13 +156,15 @@ addresses = ["%s/24", "%s/64"]
 listen = "0.0.0.0:%d"
 bandwidth = "%dbit"
 rate = "fixed"
+redundancy = %s
+arq = %t
 
 [[peer]]
 name = %q
 public_key = %q
 endpoint = "%s:%d"
 allowed_ips = ["%s/32", "%s/128"]
-`, tunnelName, c.key, c.addresses[0], c.addresses[1], tunnelPort, c.bandwidth,
+`, tunnelName, c.key, c.addresses[0], c.addresses[1], tunnelPort, c.bandwidth, redundancy, c.coding.arq,
 		c.peer, c.peerKey, c.endpoint, tunnelPort, c.allowed[0], c.allowed[1])
 }
 

@@ -132,7 +132,8 @@ func (n *Net) fail(format string, args ...any) {
 func (n *Net) Start(i int) {
 	h, other := n.hosts[i], n.hosts[1-i]
 	cfg := peer.Config{
-		Private: h.key, Remote: other.key.Public(), AES: true, Rate: n.cfg.Rate,
+		Redundancy: peer.AutoRedundancy,
+		Private:    h.key, Remote: other.key.Public(), AES: true, Rate: n.cfg.Rate,
 		Keepalive: n.cfg.Keepalive, Random: io.Reader(h.rng),
 	}
 	if i == 0 || !n.cfg.Called {

@@ -15,7 +15,8 @@ type Traffic struct {
 	rng  *rand.Rand
 	unit [flow.MaxUnit]byte
 
-	sent     [flow.NumClasses]uint32 // packets that the host took
+	sent     [flow.NumClasses]uint32 // packets that the host took, by Message or Stream
+	sequence uint32                  // of TCP
 	received [flow.NumClasses]uint32
 	newest   uint32 // stream packet that arrived last, plus one
 	seen     map[uint32]bool
@@ -31,7 +32,8 @@ func NewTraffic(n *Net, from int) *Traffic {
 
 const (
 	ipv4Len  = 20
-	bodyLen  = 8 // number, seed of the filling
+	headLen  = ipv4Len + 20 // with a TCP header, or what stands there in a message
+	bodyLen  = 8            // number, seed of the filling
 	protoTCP = 6
 	protoUDP = 17
 )
@@ -39,19 +41,22 @@ const (
 // Send writes one packet of the class and of a random size up to limit bytes,
 // and reports whether the host took it.
 func (t *Traffic) Send(class flow.Class, limit int) bool {
-	size := ipv4Len + bodyLen + t.rng.IntN(max(1, limit-ipv4Len-bodyLen))
+	size := headLen + bodyLen + t.rng.IntN(max(1, limit-headLen-bodyLen))
 	number := t.sent[class]
 	u := t.unit[:1+size]
-	clear(u[:1+ipv4Len])
+	clear(u[:1+headLen])
 	p := u[1:]
 	p[0], p[9] = 0x45, protoUDP
 	if class == flow.Stream {
 		p[9] = protoTCP
+		p[ipv4Len+12], p[ipv4Len+13] = 5<<4, 0x18 // five words, PSH and ACK
+		binary.BigEndian.PutUint32(p[ipv4Len+4:], t.sequence)
+		t.sequence += uint32(size - headLen)
 	}
 	binary.BigEndian.PutUint16(p[2:], uint16(size))
-	binary.BigEndian.PutUint32(p[ipv4Len:], number)
-	binary.BigEndian.PutUint32(p[ipv4Len+4:], uint32(size)*2654435761)
-	for i := ipv4Len + bodyLen; i < size; i++ {
+	binary.BigEndian.PutUint32(p[headLen:], number)
+	binary.BigEndian.PutUint32(p[headLen+4:], uint32(size)*2654435761)
+	for i := headLen + bodyLen; i < size; i++ {
 		p[i] = byte(i) ^ byte(number)
 	}
 	if !t.net.Write(t.from, u) {
@@ -65,20 +70,24 @@ func (t *Traffic) receive(unit []byte) {
 	n := t.net
 	pkt, ok := flow.Parse(unit)
 	p := unit[1:]
-	if !ok || len(p) < ipv4Len+bodyLen {
+	if !ok || len(p) < headLen+bodyLen {
 		n.fail("delivered no packet of ours: %x", unit[:min(len(unit), 40)])
 	}
-	number, mark := binary.BigEndian.Uint32(p[ipv4Len:]), binary.BigEndian.Uint32(p[ipv4Len+4:])
-	if number >= t.sent[pkt.Class] || mark != uint32(len(p))*2654435761 {
+	number, mark := binary.BigEndian.Uint32(p[headLen:]), binary.BigEndian.Uint32(p[headLen+4:])
+	class := flow.Message // of any size
+	if pkt.Class == flow.Stream {
+		class = flow.Stream
+	}
+	if number >= t.sent[class] || mark != uint32(len(p))*2654435761 {
 		n.fail("packet %d of %d bytes was never sent so", number, len(p))
 	}
-	for i := ipv4Len + bodyLen; i < len(p); i++ {
+	for i := headLen + bodyLen; i < len(p); i++ {
 		if p[i] != byte(i)^byte(number) {
 			n.fail("packet %d is damaged at byte %d", number, i)
 		}
 	}
-	t.received[pkt.Class]++
-	if pkt.Class == flow.Stream {
+	t.received[class]++
+	if class == flow.Stream {
 		if number < t.newest {
 			n.fail("stream packet %d after %d", number, t.newest-1)
 		}

@@ -7,7 +7,8 @@
 // Memory and time are bounded whatever the file holds (see limits.go). Messages repeat the user's text except where it is
 // or could be a secret. The package has no state; its values may be shared between goroutines that do not change them.
 //
-// Requirements: H-1 and H-2 (what peers exchange), T-1 (addresses, MTU, allowed IPs, TAP with one peer), G-4 (rate mode fixed).
+// Requirements: H-1 and H-2 (what peers exchange), T-1 (addresses, MTU, allowed IPs, TAP with one peer), G-4 (rate mode fixed),
+// R-3 (cap on redundancy).
 package config
 
 import (
@@ -40,6 +41,8 @@ type Interface struct {
 	MTU        int            // bytes of an inner packet, MinMTU … MaxMTU
 	Bandwidth  Rate           // upload, bit/s of outer IP bytes
 	Rate       RateMode
+	Redundancy Redundancy
+	ARQ        bool // no coding: what is lost is sent again, and nothing else
 }
 
 // Peer describes one other end.

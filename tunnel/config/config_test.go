@@ -67,6 +67,8 @@ mtu = 1400
 mode = "tun"
 bandwidth = "2.5Mbit"
 rate = "fixed"
+redundancy = 0.25
+arq = true
 
 [[peer]]
 name = "b"
@@ -109,6 +111,7 @@ func TestLoadFull(t *testing.T) {
 			Name: "totg7", Mode: ModeTUN, PrivateKey: private,
 			Addresses: []netip.Prefix{netip.MustParsePrefix("10.77.0.1/24"), netip.MustParsePrefix("fd77::1/64")},
 			Listen:    netip.MustParseAddrPort("0.0.0.0:4431"), MTU: 1400, Bandwidth: 2_500_000, Rate: RateFixed,
+			Redundancy: 0.25, ARQ: true,
 		},
 		Peers: []Peer{
 			{
@@ -139,7 +142,7 @@ func TestLoadForms(t *testing.T) {
 	}
 	i := got.Interface
 	if i.Name != DefaultName || i.Mode != ModeTUN || i.MTU != DefaultMTU || i.Bandwidth != 50*Megabit || i.Rate != RateFixed ||
-		i.Listen != netip.MustParseAddrPort("[::]:4430") {
+		i.Redundancy != AutoRedundancy || i.ARQ || i.Listen != netip.MustParseAddrPort("[::]:4430") {
 		t.Errorf("defaults: got %+v", i)
 	}
 }

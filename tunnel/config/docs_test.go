@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -110,6 +111,7 @@ func TestDocsLimits(t *testing.T) {
 	for _, want := range []string{
 		"from 576 to 65535", "at least 1280", "at most 65517", "at most 64 addresses", "at most 1024 prefixes", "at most 1024 peers", "at most 1 MiB",
 		"from " + MinBandwidth.String() + " to " + MaxBandwidth.String(),
+		fmt.Sprintf("from 0 to %v", MaxRedundancy),
 		"from " + MinKeepalive.String() + " to " + shortDuration(MaxKeepalive),
 	} {
 		if !strings.Contains(docs, want) {

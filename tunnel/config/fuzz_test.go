@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"unicode"
@@ -40,7 +41,8 @@ func FuzzDecode(f *testing.F) {
 		}
 		i := cfg.Interface
 		if i.PrivateKey.IsZero() || !ValidInterfaceName(i.Name) || i.MTU < MinMTU || i.MTU > MaxMTU ||
-			i.Bandwidth < MinBandwidth || i.Bandwidth > MaxBandwidth || len(cfg.Peers) == 0 || len(cfg.Peers) > MaxPeers {
+			i.Bandwidth < MinBandwidth || i.Bandwidth > MaxBandwidth ||
+			(i.Redundancy != AutoRedundancy && (i.Redundancy < 0 || i.Redundancy > MaxRedundancy || math.IsNaN(float64(i.Redundancy)))) || len(cfg.Peers) == 0 || len(cfg.Peers) > MaxPeers {
 			t.Errorf("accepted %+v", cfg)
 		}
 		for _, p := range cfg.Peers {

@@ -32,6 +32,8 @@ func (d *decoder) decodeInterface(cfg *Interface) {
 	cfg.MTU = s.mtu(cfg)
 	cfg.Rate = s.rateMode()
 	cfg.Bandwidth = s.bandwidth()
+	cfg.Redundancy = s.redundancy()
+	cfg.ARQ = s.arq()
 }
 
 // ValidInterfaceName says whether a name can be an interface's, and so a control socket's.

@@ -29,6 +29,9 @@ const (
 	// MaxBandwidth is the largest configurable rate.
 	MaxBandwidth = 100 * Gigabit
 
+	// MaxRedundancy is the largest cap on redundancy other than none: at a loss of 0.99 each datagram is sent a hundred times.
+	MaxRedundancy = 100
+
 	// MinKeepalive and MaxKeepalive bound a peer's keepalive: less is a flood, more outlives no NAT's memory.
 	MinKeepalive = time.Second
 	MaxKeepalive = time.Hour

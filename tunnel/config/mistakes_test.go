@@ -101,7 +101,7 @@ var fileMistakes = []mistake{
 
 var interfaceMistakes = []mistake{
 	{"unknown key", `bandwidth = `, `adresses = []` + "\nbandwidth = ", []string{`:4: interface.adresses: unknown key; did you mean "addresses"?`}},
-	{"unknown key, nothing near", `bandwidth = `, `"colour of\nmoney" = 1` + "\nbandwidth = ", []string{`:4: interface."colour of\nmoney": unknown key; the keys here are name, private_key_file, private_key, addresses, listen, mtu, mode, bandwidth, rate`}},
+	{"unknown key, nothing near", `bandwidth = `, `"colour of\nmoney" = 1` + "\nbandwidth = ", []string{`:4: interface."colour of\nmoney": unknown key; the keys here are name, private_key_file, private_key, addresses, listen, mtu, mode, bandwidth, rate, redundancy, arq`}},
 	{"several", `addresses = ["10.77.0.1/24"]`, "addresses = [\"10.77.0.1\"]\nmtu = 100\nname = \"a b\"", []string{
 		`:3: interface.addresses: "10.77.0.1" has no prefix length; write "10.77.0.1/24"`,
 		`:4: interface.mtu: 100 is out of range; write a number from 576 to 65535`,
@@ -183,6 +183,19 @@ var interfaceMistakes = []mistake{
 	{"bandwidth nonsense", `"50Mbit"`, `"fast"`, []string{`:4: interface.bandwidth: "fast" is no rate; write a number and a unit, such as "50Mbit", "2.5Gbit" or "512kbit"`}},
 	{"bandwidth small", `"50Mbit"`, `"9kbit"`, []string{`:4: interface.bandwidth: "9kbit" is out of range; write a rate from 10kbit to 100Gbit`}},
 	{"bandwidth large", `"50Mbit"`, `"101Gbit"`, []string{`:4: interface.bandwidth: "101Gbit" is out of range; write a rate from 10kbit to 100Gbit`}},
+	{"redundancy word", `bandwidth = `, "redundancy = \"full\"\nbandwidth = ", []string{`:4: interface.redundancy: "full" is no redundancy; write "auto" or a number from 0 to 100`}},
+	{"redundancy upper case", `bandwidth = `, "redundancy = \"AUTO\"\nbandwidth = ", []string{`:4: interface.redundancy: "AUTO" is no redundancy; write "auto" or a number from 0 to 100`}},
+	{"redundancy empty", `bandwidth = `, "redundancy = \"\"\nbandwidth = ", []string{`:4: interface.redundancy: "" is no redundancy; write "auto" or a number from 0 to 100`}},
+	{"redundancy quoted", `bandwidth = `, "redundancy = \"0.50\"\nbandwidth = ", []string{`:4: interface.redundancy: "0.50" is a string; write the number without quotes: redundancy = 0.5`}},
+	{"redundancy quoted and large", `bandwidth = `, "redundancy = \"1e999\"\nbandwidth = ", []string{`:4: interface.redundancy: "1e999" is out of range; write "auto" or a number from 0 to 100`}},
+	{"redundancy negative", `bandwidth = `, "redundancy = -1\nbandwidth = ", []string{`:4: interface.redundancy: -1 is out of range; write "auto" or a number from 0 to 100`}},
+	{"redundancy large", `bandwidth = `, "redundancy = 101\nbandwidth = ", []string{`:4: interface.redundancy: 101 is out of range; write "auto" or a number from 0 to 100`}},
+	{"redundancy a little large", `bandwidth = `, "redundancy = 100.5\nbandwidth = ", []string{`:4: interface.redundancy: 100.5 is out of range; write "auto" or a number from 0 to 100`}},
+	{"redundancy infinite", `bandwidth = `, "redundancy = -inf\nbandwidth = ", []string{`:4: interface.redundancy: -inf is out of range; write "auto" or a number from 0 to 100`}},
+	{"redundancy no number", `bandwidth = `, "redundancy = nan\nbandwidth = ", []string{`:4: interface.redundancy: nan is no redundancy; write "auto" or a number from 0 to 100`}},
+	{"redundancy type", `bandwidth = `, "redundancy = false\nbandwidth = ", []string{`:4: interface.redundancy: is a boolean; write "auto" or a number from 0 to 100`}},
+	{"arq type", `bandwidth = `, "arq = \"yes\"\nbandwidth = ", []string{`:4: interface.arq: is a string; write true or false: arq = false`}},
+	{"arq number", `bandwidth = `, "arq = 1\nbandwidth = ", []string{`:4: interface.arq: is a number; write true or false: arq = false`}},
 }
 
 var peerMistakes = []mistake{

@@ -28,6 +28,7 @@ const (
 func interfaceKeys() []string {
 	return []string{
 		"name", "private_key_file", "private_key", "addresses", "listen", "mtu", "mode", "bandwidth", "rate",
+		"redundancy", "arq",
 	}
 }
 

@@ -4,7 +4,8 @@ import "encoding/binary"
 
 // Queue holds the packets that wait for the path: one first-in-first-out queue
 // per class with a common limit in bytes, and an even share of the path for each
-// class that has something (deficit round robin, RFC 8290 section 3).
+// class that has something (deficit round robin, RFC 8290 section 3). Within its
+// share, the interactive class goes first.
 type Queue struct {
 	classes [NumClasses]fifo
 	deficit [NumClasses]int
@@ -12,13 +13,6 @@ type Queue struct {
 	limit   int
 	dropped uint64
 }
-
-// quantum is what a class may send in one turn, bytes: one full packet.
-const quantum = 1514
-
-// MinLimit is the least limit of a Queue, bytes per class: a super-packet must
-// find room behind another.
-const MinLimit = 2 * (MaxUnit + unitHeader)
 
 // NewQueue returns a Queue that can hold capacity bytes per class, at least
 // MinLimit, and holds as many until SetLimit.
@@ -45,26 +39,47 @@ func (q *Queue) Push(c Class, unit []byte) bool {
 }
 
 // Next returns the class whose turn it is, of those that have a unit and are
-// allowed; ok is false if there is none.
+// allowed; ok is false if there is none. Until a Charge, a Push or a Pop it
+// returns the same. An interactive unit waits for no more than a turn of each
+// other class; a flood of them gets a turn a round, like the others.
 func (q *Queue) Next(allowed [NumClasses]bool) (c Class, ok bool) {
-	for range 2 * NumClasses {
-		c = q.turn
-		if q.classes[c].count > 0 && allowed[c] {
-			if q.deficit[c] > 0 {
-				return c, true
-			}
-			q.deficit[c] += quantum
-		} else if q.classes[c].count == 0 {
-			q.deficit[c] = 0 // an idle class saves nothing up
-		}
-		q.turn = (q.turn + 1) % NumClasses
+	var ready [NumClasses]bool
+	some := false
+	for c := range ready {
+		ready[c] = q.classes[c].count > 0 && allowed[c]
+		some = some || ready[c]
 	}
-	for c = range Class(NumClasses) { // deep in debt, yet alone
-		if q.classes[c].count > 0 && allowed[c] {
+	if !some {
+		return 0, false // and no round passes in which nobody sends
+	}
+	for { // two rounds take a class out of the deepest debt
+		if ready[Interactive] && q.deficit[Interactive] > 0 {
+			return Interactive, true
+		}
+		c = q.turn
+		if ready[c] && q.deficit[c] > 0 {
 			return c, true
 		}
+		q.grant(c, ready[c])
+		q.turn = (q.turn + 1) % NumClasses
 	}
-	return 0, false
+}
+
+// grant ends the turn of a class.
+func (q *Queue) grant(c Class, ready bool) {
+	switch {
+	case ready:
+		q.deficit[c] += quantum
+	case q.classes[c].count > 0: // not allowed: its share waits with it
+	case c == Interactive:
+		// The unit that comes next must not wait for a turn. What was not used
+		// in this round is not saved up beyond that, and a debt is not
+		// forgiven: else a flood that lets its queue run empty now and then
+		// would take everything.
+		q.deficit[c] = min(q.deficit[c]+quantum, quantum)
+	default:
+		q.deficit[c] = 0 // an idle class saves nothing up
+	}
 }
 
 // Charge takes n bytes off the class's share.

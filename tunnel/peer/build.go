@@ -111,27 +111,36 @@ func (b *builder) appendSymbol() {
 	b.carry, b.ask = t, true
 }
 
-// chooseSymbol picks the most urgent symbol: what a class needs comes
-// before what is new in it and in the classes behind it, and spare capacity is
-// for more of what is in flight already. A new symbol fits in room bytes.
+// chooseSymbol picks the most urgent symbol: the Sender says whether it is
+// one that is in flight already or a new one, and of which class. A new
+// symbol fits in room bytes.
 func (b *builder) chooseSymbol(room int) reliability.Transmission {
-	sender, now := b.s.sender, b.p.now
-	if t := sender.NextNeeded(now, reliability.Control, reliability.NeedUrgent); t.Some() {
-		return t
+	var waiting [reliability.NumClasses]bool
+	waiting[reliability.Control] = room >= minSymbol && b.s.mux.ControlPending()
+	c, data := b.nextUnit(room)
+	if data {
+		waiting[class(c)] = true
 	}
-	if t := b.newControl(room); t.Some() {
-		return t
+	choice := b.s.sender.Next(b.p.now, waiting)
+	switch {
+	case !choice.Open:
+		return choice.Transmission
+	case choice.Class == reliability.Control:
+		return b.newControl(room)
 	}
-	if t := sender.NextNeeded(now, reliability.Deadline, reliability.NeedUrgent); t.Some() {
-		return t
+	return b.newData(c, room)
+}
+
+// nextUnit is the class of the queue whose turn it is.
+func (b *builder) nextUnit(room int) (c flow.Class, ok bool) {
+	if room < minSymbol {
+		return 0, false
 	}
-	if t := sender.NextNeeded(now, reliability.Bulk, reliability.NeedBulk); t.Some() {
-		return t
+	var allowed [flow.NumClasses]bool
+	for c := range flow.Class(flow.NumClasses) {
+		allowed[c] = b.s.ready(c)
 	}
-	if t := b.newData(room); t.Some() {
-		return t
-	}
-	return sender.NextSpare()
+	return b.p.queue.Next(allowed)
 }
 
 // symbolRoom is the largest symbol whose frame fits in room bytes, as SOURCE and
@@ -143,9 +152,6 @@ func symbolRoom(room int) int {
 // newControl makes a symbol of waiting channel messages.
 func (b *builder) newControl(room int) reliability.Transmission {
 	s := b.s
-	if !s.mux.ControlPending() || room < minSymbol || !s.sender.CanOpen() {
-		return reliability.Transmission{}
-	}
 	room = symbolRoom(room)
 	out, seq, ok := s.mux.AppendControl(s.sender.Buffer()[:0], room)
 	if !ok {
@@ -154,40 +160,48 @@ func (b *builder) newControl(room int) reliability.Transmission {
 	return s.sender.Commit(b.p.now, reliability.Control, len(out), controlTag|uint64(seq))
 }
 
-// newData packs waiting inner packets into a new symbol: small ones share it,
-// large ones go on in the next.
-func (b *builder) newData(room int) reliability.Transmission {
+// newData packs waiting inner packets of a class into a new symbol: small ones
+// share it, large ones go on in the next.
+func (b *builder) newData(c flow.Class, room int) reliability.Transmission {
 	p, s := b.p, b.s
-	if room < minSymbol {
-		return reliability.Transmission{}
-	}
-	var allowed [flow.NumClasses]bool
-	for c := range flow.Class(flow.NumClasses) {
-		allowed[c] = s.ready(c) && s.sender.CanOpen()
-	}
-	c, ok := p.queue.Next(allowed)
-	if !ok {
-		return reliability.Transmission{}
-	}
 	room = symbolRoom(room)
 	dst := s.sender.Buffer()[:0]
+	ended := 0
 	for {
 		unit := p.queue.Head(c)
-		space := room - len(dst) - channel.SegmentHeaderLen
-		rest := len(unit) - s.offset[c]
-		if unit == nil || space < min(rest, minPiece) {
+		if unit == nil {
 			break
 		}
-		n := min(rest, space)
-		piece := unit[s.offset[c] : s.offset[c]+n]
-		dst = s.mux.AppendSegment(dst, s.handles[c], s.offset[c] == 0, n == rest, piece)
+		out := unit
+		if c == flow.Stream {
+			out = s.headers.shorten(unit)
+		}
+		space := room - len(dst) - channel.SegmentHeaderLen
+		rest := len(out) - s.offset[c]
+		if space < min(rest, minPiece) {
+			break
+		}
+		appendSegment, n := s.mux.AppendSegment, rest
+		if rest >= space { // it fills the symbol
+			appendSegment = s.mux.AppendLastSegment
+			n = min(rest, room-len(dst)-channel.LastSegmentHeaderLen)
+		}
+		piece := out[s.offset[c] : s.offset[c]+n]
+		dst = appendSegment(dst, s.handles[c], s.offset[c] == 0, n == rest, piece)
 		s.offset[c] += n
 		if n == rest {
 			p.onUnitSent(c, unit)
+			ended++
 		}
 	}
 	p.queue.Charge(c, len(dst))
-	return s.sender.Commit(p.now, class(c), len(dst), 0)
+	t := s.sender.Commit(p.now, class(c), len(dst), 0)
+	if c == flow.Stream {
+		for range ended {
+			p.inner.Sent(t.Block())
+		}
+	}
+	return t
 }
 
 // onUnitSent drops a unit that is wholly in symbols from the queue.
@@ -196,6 +210,9 @@ func (p *Peer) onUnitSent(c flow.Class, unit []byte) {
 	p.stats.TxBytes += uint64(len(unit) - 1)
 	p.queue.Pop(c)
 	p.cur.offset[c] = 0
+	if c == flow.Stream {
+		p.cur.headers.done()
+	}
 }
 
 // finish seals the datagram and records it as sent.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/totg/totg/handshake"
 	"github.com/totg/totg/internal/wire"
+	"github.com/totg/totg/tunnel/flow"
 )
 
 // attempt is our INIT on its way (H-4).
@@ -193,12 +194,14 @@ func (p *Peer) dropSession(why *CloseError) {
 		return
 	}
 	p.retire(s)
+	s.headers.restart(p.queue.Head(flow.Stream))
 	s.keys.Wipe()
 	p.emit(Event{Kind: IndexRemoved, Index: s.keys.LocalIndex})
 	if why != nil {
 		p.emit(Event{Kind: SessionDown, Err: why})
 	}
 	p.cur, p.pingDue, p.path.probe = nil, false, probe{}
+	p.inner.Reset()
 	for _, t := range [...]timer{timerDead, timerKeepalive, timerPath, timerQuiet} {
 		p.timers[t] = time.Time{}
 	}

@@ -45,6 +45,10 @@ const (
 // MaxInFlight bounds the symbols that a peer holds until their receipts.
 const MaxInFlight = reliability.MaxLiveBlocks * reliability.MaxBlockSymbols
 
+// maxHeld bounds the inner TCP units whose ranges are remembered until their
+// receipts: a full window of small ones goes unwatched beyond.
+const maxHeld = 1 << 14
+
 // The ingress queue holds as much of the rate as a round trip takes, for that
 // is what an inner TCP needs to ride out its own reaction to a full queue, within
 // these bounds.

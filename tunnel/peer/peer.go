@@ -11,8 +11,12 @@ import (
 
 	"github.com/totg/totg/handshake"
 	"github.com/totg/totg/internal/wire"
+	"github.com/totg/totg/reliability"
 	"github.com/totg/totg/tunnel/flow"
 )
+
+// AutoRedundancy is the redundancy without a cap.
+const AutoRedundancy = reliability.Auto
 
 // Config configures a Peer.
 type Config struct {
@@ -27,6 +31,12 @@ type Config struct {
 	Keepalive time.Duration
 	// Rate is the pacing rate in bit/s of IP bytes.
 	Rate int64
+	// Redundancy caps the datagrams in advance per new symbol: 0 allows
+	// none, AutoRedundancy leaves it to the need rule.
+	Redundancy float64
+	// ARQ switches coding off: what is lost is resent, and nothing else. It is
+	// there to be compared with.
+	ARQ bool
 	// MaxDatagram is the largest UDP payload to try over IPv4, 1,200 to 1,472;
 	// 0 means DefaultMaxDatagram.
 	MaxDatagram int
@@ -43,6 +53,8 @@ func (c *Config) validate() error {
 		return errors.New("peer: no source of randomness")
 	case c.Rate <= 0:
 		return errors.New("peer: rate must be positive")
+	case !(c.Redundancy >= 0):
+		return errors.New("peer: negative redundancy")
 	case c.MaxDatagram < baseDatagram || c.MaxDatagram > DefaultMaxDatagram:
 		return fmt.Errorf("peer: datagram of %d bytes, want %d to %d", c.MaxDatagram, baseDatagram, DefaultMaxDatagram)
 	case c.Keepalive < 0:
@@ -84,6 +96,7 @@ type Peer struct {
 	now     time.Time
 	timers  [numTimers]time.Time
 	queue   *flow.Queue
+	inner   *flow.Held // what of inner TCP is in the queue or on its way
 	path    path
 	attempt *attempt
 	next    *pending
@@ -123,6 +136,7 @@ func New(now time.Time, cfg Config) (*Peer, error) {
 		jitter: rand.New(rand.NewChaCha8(seed)),
 		now:    now,
 		queue:  flow.NewQueue(queueCapacity(cfg.Rate)),
+		inner:  flow.NewHeld(maxHeld),
 		path:   path{max: cfg.MaxDatagram, size: baseDatagram},
 		events: make([]Event, 0, maxEvents),
 	}
@@ -156,7 +170,9 @@ func (p *Peer) handleDatagram(in Inbound, b []byte) DropReason {
 }
 
 // WritePacket queues a unit for the peer. It reports false if it is no unit or
-// the queue is full: the caller keeps or drops it.
+// the queue is full: the caller keeps or drops it. What an inner TCP sends again
+// although it is still on its way is dropped here: the path resends by itself,
+// and copies would pile up.
 func (p *Peer) WritePacket(now time.Time, unit []byte) bool {
 	p.advance(now)
 	pkt, ok := flow.Parse(unit)
@@ -166,7 +182,15 @@ func (p *Peer) WritePacket(now time.Time, unit []byte) bool {
 	if p.cur == nil {
 		p.startAttempt()
 	}
-	return p.queue.Push(pkt.Class, unit)
+	if p.inner.Holds(unit) {
+		p.stats.Suppressed++
+		return true
+	}
+	if !p.queue.Push(pkt.Class, unit) {
+		return false
+	}
+	p.inner.Add(unit)
+	return true
 }
 
 // HandleTimeout does what is due. Early or spurious calls do nothing.
@@ -216,8 +240,14 @@ func (p *Peer) ReadPacket(buf []byte) (n int, ok bool) {
 		return 0, false
 	}
 	for {
-		n, ok := p.cur.mux.ReadUnit(buf)
+		s := p.cur
+		n, ok := s.mux.ReadUnit(buf)
 		if !ok {
+			return 0, false
+		}
+		n, err := s.headers.expand(buf, n)
+		if err != nil {
+			p.closeSession(s, CloseError{Code: CloseProtocol, Reason: err.Error()})
 			return 0, false
 		}
 		if _, good := flow.Parse(buf[:n]); good {

@@ -426,7 +426,7 @@ func TestClasses(t *testing.T) {
 	for range 2 {
 		tr := b.chooseSymbol(1400)
 		frame := b.s.sender.AppendFrame(nil, tr)
-		order = append(order, reliability.Class(frame[1]&3))
+		order = append(order, reliability.Class(frame[1]>>6))
 		b.s.sender.OnSent(d.now, 100, tr)
 	}
 	if order[0] != reliability.Deadline || order[1] != reliability.Bulk {

@@ -24,6 +24,7 @@ type session struct {
 	mux      *channel.Mux
 	handles  [flow.NumClasses]channel.Handle
 	offset   [flow.NumClasses]int // of the unit at the head of the queue
+	headers  headers
 	outcome  reliability.Outcome
 	nextPath [maxResponses]uint64 // tokens to answer with PATH_RESPONSE
 	paths    int
@@ -45,8 +46,12 @@ func modes(c flow.Class) channel.Capabilities {
 
 // class is the traffic class in which an inner class travels.
 func class(c flow.Class) reliability.Class {
-	if c == flow.Stream {
+	switch c {
+	case flow.Stream:
 		return reliability.Bulk
+	case flow.Interactive:
+		return reliability.Interactive
+	case flow.Message:
 	}
 	return reliability.Deadline
 }
@@ -62,7 +67,9 @@ func (p *Peer) newSession(keys *handshake.Session) (*session, error) {
 	}
 	s := &session{
 		keys: keys, created: p.now, lastRx: p.now, since: p.now, mux: mux,
-		sender:   reliability.NewSender(p.now, reliability.SenderConfig{Rate: p.cfg.Rate}),
+		sender: reliability.NewSender(p.now, reliability.SenderConfig{
+			Rate: p.cfg.Rate, Redundancy: p.cfg.Redundancy, ARQ: p.cfg.ARQ,
+		}),
 		receiver: reliability.NewReceiver(p.now, reliability.ReceiverConfig{Rate: p.cfg.Rate}),
 	}
 	for c := range flow.Class(flow.NumClasses) {
@@ -91,9 +98,12 @@ func (p *Peer) keepChannels(s *session) {
 				continue
 			}
 			s.offset[c] = 0 // the unit under way starts again
+			if c == flow.Stream {
+				s.headers.restart(p.queue.Head(c))
+			}
 			h, err := s.mux.Open(p.now, modes(c))
 			if err != nil {
-				panic("peer: " + err.Error()) // two channels are far below the limit
+				panic("peer: " + err.Error()) // three channels are far below the limit
 			}
 			s.handles[c] = h
 		}
@@ -275,6 +285,7 @@ func (p *Peer) handleReceipt(s *session, r *wire.Reader) error {
 	if err := s.sender.HandleReceipt(p.now, &c, &s.outcome); err != nil {
 		return err
 	}
+	p.inner.Release(s.sender.OldestBlock())
 	for _, tag := range s.outcome.Acked {
 		s.mux.OnControlDelivered(p.now, uint32(tag))
 	}

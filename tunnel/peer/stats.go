@@ -16,6 +16,7 @@ type Counters struct {
 	Useless              uint64 // symbols that told nothing new
 	Expired              uint64 // symbols given up at their deadline
 	QueueDropped         uint64 // inner packets that found the queue full
+	Suppressed           uint64 // inner TCP segments sent again while the first was on its way
 	Closed               uint64 // that this side ended by CLOSE
 	BlackHoles           uint64 // datagram sizes that stopped arriving
 }

@@ -1,0 +1,110 @@
+package reliability
+
+import (
+	"math"
+	"time"
+)
+
+// Control of redundancy.
+const (
+	// priceFirst is θ of bulk at the start, priceMin and priceMax its range.
+	priceFirst, priceMin, priceMax = 0.6, 0.3, 0.98
+	// priceWaste is the share of useless arrivals that θ is steered to, and
+	// priceGain the change of θ per round trip and unit of difference.
+	priceWaste, priceGain = 0.02, 0.2
+	// latePrice is the least share of θ that a block pays after a first
+	// attempt in vain.
+	latePrice = 1.0 / 3
+	// blockSigmas is K in standard deviations of what arrives of one round
+	// trip of datagrams: the end of a block wastes about half of one, so this
+	// sets the waste, and a longer block only delays.
+	blockSigmas = 20
+	// patienceFirst is the share of blockSigmas at the start, patienceMin the
+	// least, patienceGain its change per round trip and unit of spare share
+	// beside patienceSpare.
+	patienceFirst, patienceMin  = 0.5, 0.2
+	patienceSpare, patienceGain = 0.05, 0.2
+	// blockMin keeps the number of blocks in a receipt low.
+	blockMin = 32
+	// interactiveShare is the part of the rate that copies in advance of
+	// interactive symbols may take while other data waits, and
+	// interactiveCredit what is saved of it, in bytes.
+	interactiveShare, interactiveCredit = 0.1, 16 << 10
+	// redundancyCredit is how many datagrams in advance a cap lets together
+	// at once, per unit of the cap.
+	redundancyCredit = 64
+)
+
+// Auto is the redundancy without a cap: the need rule and the rate alone decide.
+const Auto = 1 << 20
+
+// price is what bulk pays with a backlog: θ, by integral control on the share of
+// arrivals that told the receiver nothing, and patience, the share of the longest
+// blocks that new ones have. A flow that often leaves capacity unused waits for
+// something: an inner TCP whose window does not cover the time that long blocks
+// take to decode. Shorter ones waste more and delay less, and θ follows.
+type price struct {
+	theta, patience    float64
+	useless, datagrams uint32        // the receiver's totals at the last look
+	spares, before     uint64        // flooded with spare capacity: then, and a look earlier
+	sent               uint64        // datagrams, then
+	looks              int           // so far, at most 2
+	at                 time.Duration // of the last look
+}
+
+// add takes the receiver's totals and ours; it looks once per round trip. What was
+// flooded with spare capacity is useless by intention, so a round trip with some
+// of it says nothing of θ.
+func (c *price) add(at, rtt time.Duration, r *Receipt, spares, sent uint64) {
+	if at-c.at < rtt || r.Datagrams == c.datagrams {
+		return
+	}
+	if c.looks > 0 && sent > c.sent {
+		spare := float64(spares-c.spares) / float64(sent-c.sent)
+		c.patience = min(max(c.patience+patienceGain*(patienceSpare-spare), patienceMin), 1)
+	}
+	if c.looks == 2 && spares == c.before {
+		waste := float64(r.Useless-c.useless) / float64(r.Datagrams-c.datagrams)
+		c.theta = min(max(c.theta+priceGain*(min(waste, 1)-priceWaste/c.patience), priceMin), priceMax)
+	}
+	c.useless, c.datagrams, c.at, c.sent = r.Useless, r.Datagrams, at, sent
+	c.before, c.spares = c.spares, spares
+	c.looks = min(c.looks+1, 2)
+}
+
+// mayAdvance reports whether a datagram in advance is within the cap and, for
+// the interactive class, within its share.
+func (s *Sender) mayAdvance(class Class) bool {
+	if s.cfg.ARQ || s.credit < 1 {
+		return false
+	}
+	return class != Interactive || !s.backlog || s.urgent >= 0
+}
+
+// account updates what copies in advance may still be sent. size is the
+// datagram's, in bytes.
+func (s *Sender) account(how sending, class Class, size int) {
+	s.urgent = min(s.urgent+interactiveShare*float64(size), interactiveCredit)
+	switch how {
+	case first:
+		s.credit = min(s.credit+s.cfg.Redundancy, max(s.cfg.Redundancy*redundancyCredit, 1))
+	case proactive:
+		s.credit--
+		if class == Interactive {
+			s.urgent -= float64(size)
+		}
+	case needed:
+	}
+}
+
+// blockLimit is K of a block that opens now: blockSigmas standard deviations of
+// the arrivals that a receipt is late to tell of. A small block wastes too much
+// where its fate is uncertain, a long one delays where it is not.
+func (s *Sender) blockLimit() int {
+	rtt := s.rtt.value()
+	lag := rtt + min(max(rtt/8, receiptMin), receiptMax)
+	flight := float64(s.cfg.Rate) / (8 * fullDatagram) * lag.Seconds()
+	p := s.loss.value()
+	k := blockSigmas * s.price.patience * math.Sqrt(flight*p*(1-p)*s.loss.inflation(int(flight)+1))
+	return int(min(max(k, blockMin), MaxBlockSymbols))
+}

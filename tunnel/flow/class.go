@@ -1,0 +1,47 @@
+package flow
+
+// Class says what a packet expects of the tunnel.
+type Class uint8
+
+const (
+	// Message packets are worthless late and need no order: UDP and all that
+	// is in no other class.
+	Message Class = iota
+	// Stream packets are TCP: resent until they arrive, in order.
+	Stream
+	// Interactive packets are small and someone waits for them: ICMP, small UDP
+	// datagrams, TCP segments that only acknowledge.
+	Interactive
+	// NumClasses is the number of classes.
+	NumClasses = 3
+)
+
+// IP protocol numbers.
+const (
+	protoICMP   = 1
+	protoTCP    = 6
+	protoUDP    = 17
+	protoICMPv6 = 58
+)
+
+// classify chooses the class. A fragment without the transport header could be
+// anything, and the part with it is of no use alone: neither is interactive.
+// The same holds for a super-packet, which is several packets.
+func (in *inner) classify(super bool) Class {
+	switch {
+	case !in.Src.IsValid() || in.later:
+		return Message
+	case in.Proto == protoTCP:
+		if t, ok := in.tcp(); ok && !super && t.acknowledges() {
+			return Interactive
+		}
+		return Stream
+	case super || in.transport == nil:
+		return Message
+	case in.Proto == protoICMP && in.Src.Is4(),
+		in.Proto == protoICMPv6 && in.Src.Is6(),
+		in.Proto == protoUDP && in.size <= interactiveUDP:
+		return Interactive
+	}
+	return Message
+}

@@ -1,0 +1,39 @@
+package flow
+
+// Sizes, in bytes.
+const (
+	// MaxUnit is the largest unit: flag, virtio header and a 64 KiB
+	// super-packet.
+	MaxUnit = 1 + VirtioLen + 65535
+	// MinLimit is the least limit of a Queue per class: a super-packet must
+	// find room behind another.
+	MinLimit = 2 * (MaxUnit + unitHeader)
+	// quantum is what a class may send in one turn: one full packet.
+	quantum = 1514
+	// interactiveUDP is the largest IP packet whose UDP datagram counts as
+	// interactive: a voice frame of 20 ms is 60 to 200 bytes, a game's update
+	// about 100, most questions and answers of DNS are below 300. What carries
+	// bulk (video, QUIC) fills its packets.
+	interactiveUDP = 300
+	// maxRun is the longest run of held bytes of a connection. No window of TCP
+	// is larger (RFC 7323, section 2.3), and sequence numbers stay comparable.
+	maxRun = 1 << 30
+)
+
+// Numbers.
+const (
+	// maxExtensions is how many IPv6 extension headers are followed.
+	maxExtensions = 8
+	// maxConnections bounds the connections that a Held follows at a time: they
+	// have units in the tunnel right now, so hundreds are many.
+	maxConnections = 1024
+	// maxRuns is how many runs of held bytes a connection has: one that grows,
+	// and those between holes that a full queue has torn.
+	maxRuns = 4
+)
+
+// Relations between limits: the build fails where one does not hold.
+const (
+	_ = uint(quantum - interactiveUDP) // one turn lets an interactive unit go
+	_ = uint(1<<31 - maxRun - MaxUnit)
+)
