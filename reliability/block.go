@@ -157,11 +157,11 @@ func (s *blockStore) onSent(t Transmission, pn uint64) (how sending) {
 }
 
 // choose returns what to send for a block that needs something: an uncoded copy
-// where at most two symbols are missing or only such are wanted, else a repair,
-// which replaces any of them.
+// where one symbol is missing, or two for certain, or only such are wanted, else a
+// repair, which replaces any of them: one of two may have arrived meanwhile.
 func (s *blockStore) choose(id uint64, uncoded bool) Transmission {
 	b := s.block(id)
-	if b.deficit > 2 && !uncoded {
+	if !uncoded && (b.deficit > 2 || (b.deficit == 2 && b.inFlight > 0)) {
 		return Transmission{block: id, index: b.repairs, repair: true, valid: true}
 	}
 	best := -1

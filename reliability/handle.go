@@ -88,7 +88,7 @@ func (s *Sender) sample(at time.Duration, c *Receipt, largest uint64) {
 	}
 	s.largest = max(s.largest, largest)
 	s.loss.add(at, largest, c.Datagrams, c.Gaps)
-	s.price.add(at, s.rtt.value(), c, s.spares, s.sent)
+	s.steer(at, c)
 	s.overtake = uint64(c.Overtaken)
 }
 

@@ -113,9 +113,9 @@ func (s *Sender) theta(b *txBlock, late bool) float64 {
 		return needUrgent
 	case late:
 		p := s.loss.value()
-		return s.price.theta * s.price.patience * max(latePrice, p*p, s.loss.memory())
+		return s.price.bulk() * max(latePrice, p*p, s.loss.memory())
 	}
-	return s.price.theta
+	return s.price.bulk()
 }
 
 // spaced reports whether the last datagram for the block lies a loss burst

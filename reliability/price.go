@@ -8,10 +8,14 @@ import (
 // Control of redundancy.
 const (
 	// priceFirst is θ of bulk at the start, priceMin and priceMax its range.
-	priceFirst, priceMin, priceMax = 0.6, 0.3, 0.98
-	// priceWaste is the share of useless arrivals that θ is steered to, and
-	// priceGain the change of θ per round trip and unit of difference.
-	priceWaste, priceGain = 0.02, 0.2
+	priceFirst, priceMin, priceMax = 0.6, 0.5, 0.98
+	// wasteFast and wasteSlow are the share of useless arrivals that θ is
+	// steered to, for blocks that take no time to send and for such as take
+	// slowBlock or longer: there is more to gain where they delay much.
+	wasteFast, wasteSlow = 0.01, 0.02
+	slowBlock            = 120 * time.Millisecond
+	// priceGain is the change of θ per round trip and unit of difference.
+	priceGain = 0.2
 	// latePrice is the least share of θ that a block pays after a first
 	// attempt in vain.
 	latePrice = 1.0 / 3
@@ -23,7 +27,10 @@ const (
 	// least, patienceGain its change per round trip and unit of spare share
 	// beside patienceSpare.
 	patienceFirst, patienceMin  = 0.5, 0.2
-	patienceSpare, patienceGain = 0.05, 0.2
+	patienceSpare, patienceGain = 0.05, 0.5
+	// blockShare is the part of what arrives in a round trip below which a
+	// block is not shortened: the repair of one that fails takes the whole.
+	blockShare = 4
 	// blockMin keeps the number of blocks in a receipt low.
 	blockMin = 32
 	// interactiveShare is the part of the rate that copies in advance of
@@ -52,11 +59,12 @@ type price struct {
 	at                 time.Duration // of the last look
 }
 
-// add takes the receiver's totals and ours; it looks once per round trip. What was
-// flooded with spare capacity is useless by intention, so a round trip with some
-// of it says nothing of θ.
-func (c *price) add(at, rtt time.Duration, r *Receipt, spares, sent uint64) {
-	if at-c.at < rtt || r.Datagrams == c.datagrams {
+// steer takes the receiver's totals; it looks once per round trip. What was flooded
+// with spare capacity is useless by intention, so a round trip with some of it
+// says nothing of θ.
+func (s *Sender) steer(at time.Duration, r *Receipt) {
+	c, spares, sent := &s.price, s.spares, s.sent
+	if at-c.at < s.rtt.value() || r.Datagrams == c.datagrams {
 		return
 	}
 	if c.looks > 0 && sent > c.sent {
@@ -65,12 +73,23 @@ func (c *price) add(at, rtt time.Duration, r *Receipt, spares, sent uint64) {
 	}
 	if c.looks == 2 && spares == c.before {
 		waste := float64(r.Useless-c.useless) / float64(r.Datagrams-c.datagrams)
-		c.theta = min(max(c.theta+priceGain*(min(waste, 1)-priceWaste/c.patience), priceMin), priceMax)
+		c.theta = min(max(c.theta+priceGain*(min(waste, 1)-s.wasteTarget()/c.patience), priceMin), priceMax)
 	}
 	c.useless, c.datagrams, c.at, c.sent = r.Useless, r.Datagrams, at, sent
 	c.before, c.spares = c.spares, spares
 	c.looks = min(c.looks+1, 2)
 }
+
+// wasteTarget is the share of useless arrivals worth having for the time that it
+// saves.
+func (s *Sender) wasteTarget() float64 {
+	datagram := 8 * fullDatagram / float64(s.cfg.Rate) // seconds
+	block := float64(s.blockLimit()) * datagram / max(1-s.loss.value(), 0.01)
+	return wasteFast + (wasteSlow-wasteFast)*min(block/slowBlock.Seconds(), 1)
+}
+
+// bulk is θ of a bulk block.
+func (c *price) bulk() float64 { return c.theta * c.patience }
 
 // mayAdvance reports whether a datagram in advance is within the cap and, for
 // the interactive class, within its share.
@@ -105,6 +124,7 @@ func (s *Sender) blockLimit() int {
 	lag := rtt + min(max(rtt/8, receiptMin), receiptMax)
 	flight := float64(s.cfg.Rate) / (8 * fullDatagram) * lag.Seconds()
 	p := s.loss.value()
-	k := blockSigmas * s.price.patience * math.Sqrt(flight*p*(1-p)*s.loss.inflation(int(flight)+1))
-	return int(min(max(k, blockMin), MaxBlockSymbols))
+	k := blockSigmas * math.Sqrt(flight*p*(1-p)*s.loss.inflation(int(flight)+1))
+	short := max(k*s.price.patience, flight*(1-p)/blockShare)
+	return int(min(max(min(k, short), blockMin), MaxBlockSymbols))
 }

@@ -1,6 +1,7 @@
 package reliability
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -144,5 +145,42 @@ func TestGrowingBlock(t *testing.T) {
 	s := send(5)
 	if fresh, err := rx.HandleSource(&s); !fresh || err != nil || s.Block != 0 || s.Index != 5 {
 		t.Errorf("the block does not grow: %+v %v %v", s, fresh, err)
+	}
+}
+
+// TestRedundancy: with redundancy 0 nothing is sent in advance, and a cap holds
+// . Without one the rule sends in advance.
+func TestRedundancy(t *testing.T) {
+	for _, c := range []struct{ limit, most float64 }{{0, 0}, {0.1, 0.1}, {Auto, 10}} {
+		p := newPair(t, pairOptions{
+			rate: 10e6, delay: 20 * time.Millisecond, loss: 0.3, symbols: 3000, class: Bulk, seed: 9, redundancy: c.limit,
+		})
+		p.run(time.Minute)
+		advance := p.tx.Stats().Proactive
+		if limit := c.most*3000 + max(c.limit*redundancyCredit, 1); c.limit == 0 && advance > 0 || float64(advance) > limit {
+			t.Errorf("redundancy %v: %d datagrams in advance of 3000", c.limit, advance)
+		}
+		if c.limit == Auto && advance == 0 {
+			t.Error("nothing was sent in advance at 30 % loss")
+		}
+	}
+}
+
+// TestSparseFlow: a small message every 20 ms through an idle path arrives at
+// once, although the blocks that it shares with others grow.
+func TestSparseFlow(t *testing.T) {
+	for _, loss := range []float64{0.2, 0.5} {
+		p := newPair(t, pairOptions{
+			rate: 10e6, delay: 20 * time.Millisecond, loss: loss, every: 20 * time.Millisecond,
+			symbols: 5000, class: Interactive, size: 100, seed: 4, redundancy: Auto,
+		})
+		p.run(5 * time.Minute)
+		slices.Sort(p.delays)
+		if len(p.delays) < 4995 {
+			t.Errorf("loss %v: %d of 5000 arrived", loss, len(p.delays))
+		}
+		if late := p.delays[len(p.delays)*998/1000]; late > 25*time.Millisecond {
+			t.Errorf("loss %v: p99.8 is %v one way, of which the path has 20 ms", loss, late)
+		}
 	}
 }

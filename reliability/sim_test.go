@@ -27,6 +27,9 @@ type pair struct {
 	delivered map[uint64]int
 	out       Outcome
 	acked     []uint64
+	next      time.Time // when the next symbol is there
+	born      []time.Time
+	delays    []time.Duration
 }
 
 type pairOptions struct {
@@ -41,6 +44,7 @@ type pairOptions struct {
 
 	redundancy float64
 	arq        bool
+	every      time.Duration // between symbols; 0: as fast as it goes
 }
 
 type flight struct {
@@ -86,13 +90,14 @@ func (p *pair) launch(f flight) {
 func (p *pair) send() {
 	for p.tx.CanSend(p.now) {
 		var waiting [NumClasses]bool
-		waiting[p.opt.class] = p.created < p.opt.symbols
+		waiting[p.opt.class] = p.created < p.opt.symbols && !p.now.Before(p.next)
 		c := p.tx.Next(p.now, waiting)
 		t := c.Transmission
 		if c.Open {
 			buf := p.tx.Buffer()
 			binary.BigEndian.PutUint64(buf, uint64(p.created))
 			p.created++
+			p.born, p.next = append(p.born, p.now), p.now.Add(p.opt.every)
 			t = p.tx.Commit(p.now, c.Class, p.opt.size, uint64(p.created))
 		}
 		if !t.Some() {
@@ -181,6 +186,7 @@ func (p *pair) deliver(symbol []byte) {
 		p.t.Fatalf("symbol %d has %d bytes, want %d", id, len(symbol), p.opt.size)
 	}
 	p.delivered[id]++
+	p.delays = append(p.delays, p.now.Sub(p.born[id]))
 }
 
 // step handles the next event and reports whether there was one.
@@ -199,6 +205,9 @@ func (p *pair) step() bool {
 		if !p.tx.CanSend(p.now) {
 			sooner(p.tx.NextSend())
 		}
+	}
+	if p.created < p.opt.symbols && p.next.After(p.now) {
+		sooner(p.next)
 	}
 	if next.IsZero() {
 		return false

@@ -49,9 +49,9 @@ const MaxInFlight = reliability.MaxLiveBlocks * reliability.MaxBlockSymbols
 // receipts: a full window of small ones goes unwatched beyond.
 const maxHeld = 1 << 14
 
-// The ingress queue holds as much of the rate as a round trip takes, for that
-// is what an inner TCP needs to ride out its own reaction to a full queue, within
-// these bounds.
+// The ingress queue holds as much of the rate as two round trips take, for an inner
+// TCP needs the path's, which repair makes longer, to ride out its own reaction to
+// a full queue, within these bounds.
 const (
 	queueTimeMin, queueTimeMax = 100 * time.Millisecond, time.Second
 	// maxQueue bounds it in bytes per class, or queueTimeMin of the rate does
@@ -61,7 +61,7 @@ const (
 
 // queueLimit is the queue's limit in bytes per class for a rate and round trip.
 func queueLimit(rate int64, rtt time.Duration) int {
-	return int(float64(rate) / 8 * min(max(rtt, queueTimeMin), queueTimeMax).Seconds())
+	return int(float64(rate) / 8 * min(max(2*rtt, queueTimeMin), queueTimeMax).Seconds())
 }
 
 // queueCapacity is the most that queueLimit may become.
