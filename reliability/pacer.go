@@ -7,8 +7,13 @@ import "time"
 type pacer struct {
 	rate int64         // bit/s of IP bytes
 	next time.Duration // since the sender's start
+	each time.Duration // of the last datagram
 	idle bool          // the sender had nothing to send at its turn
 }
+
+// wake is when to look again: what is due within a burst's time goes together, for
+// a timer costs more than a datagram.
+func (p *pacer) wake() time.Duration { return p.next + max(0, pacerBurst-p.each) }
 
 func (p *pacer) ready(at time.Duration) bool { return at >= p.next }
 
@@ -21,5 +26,6 @@ func (p *pacer) onSent(at time.Duration, size int) {
 		credit, p.idle = pacerBurst, false
 	}
 	p.next = max(p.next, at-credit)
-	p.next += time.Duration(float64(size*8) / float64(p.rate) * float64(time.Second))
+	p.each = time.Duration(float64(size*8) / float64(p.rate) * float64(time.Second))
+	p.next += p.each
 }

@@ -54,6 +54,17 @@ func TestPacing(t *testing.T) {
 	if sent < 999 || sent > 1001 {
 		t.Errorf("%d datagrams in a second, want 1000", sent)
 	}
+	// A turn is due when half a millisecond's worth is, at least one datagram.
+	for _, c := range []struct {
+		rate int64
+		want time.Duration
+	}{{8_000_000, time.Millisecond}, {80_000_000, 500 * time.Microsecond}} {
+		q := pacer{rate: c.rate}
+		q.onSent(0, size)
+		if q.wake() != c.want {
+			t.Errorf("%d bit/s: next turn after %v, want %v", c.rate, q.wake(), c.want)
+		}
+	}
 	at := 2 * time.Second // idle for a second
 	p.onIdle()
 	burst := 0

@@ -105,8 +105,9 @@ func (t Transmission) Block() uint64 { return t.block }
 // CanSend reports whether the pacing schedule allows a datagram now.
 func (s *Sender) CanSend(now time.Time) bool { return s.pacer.ready(now.Sub(s.start)) }
 
-// NextSend is when CanSend becomes true.
-func (s *Sender) NextSend() time.Time { return s.start.Add(s.pacer.next) }
+// NextSend is when to ask CanSend again: when a burst that the schedule allows is
+// due (G-5), at the latest pacerBurst after CanSend became true.
+func (s *Sender) NextSend() time.Time { return s.start.Add(s.pacer.wake()) }
 
 // OnIdle notes that the schedule allowed a datagram and there was none to send,
 // so that the unused time does not add up to a burst.
