@@ -12,8 +12,8 @@ const (
 	// wasteFast and wasteSlow are the share of useless arrivals that θ is
 	// steered to, for blocks that take no time to send and for such as take
 	// slowBlock or longer: there is more to gain where they delay much.
-	wasteFast, wasteSlow = 0.01, 0.02
-	slowBlock            = 120 * time.Millisecond
+	wasteFast, wasteSlow = 0.008, 0.02
+	slowBlock            = 240 * time.Millisecond
 	// priceGain is the change of θ per round trip and unit of difference.
 	priceGain = 0.2
 	// latePrice is the least share of θ that a block pays after a first
