@@ -285,8 +285,6 @@ type SenderStats struct {
 	Abandoned        uint64        // symbols given up at their deadline
 	Receipts         uint64        // receipts that arrived
 	Loss             float64       // p̂, 0 to 1
-	Burst            int           // mean length of a loss burst where losses cluster, else 1
-	Theta            float64       // price of capacity of bulk, 0 to 1
 	RTT, LeastRTT    time.Duration // smoothed and smallest; 0 before a sample
 	QueueDelay       time.Duration // newest one-way delay above the smallest seen
 	InFlight         int           // symbols without a receipt
@@ -297,8 +295,7 @@ type SenderStats struct {
 func (s *Sender) Stats() SenderStats {
 	st := SenderStats{
 		Datagrams: s.sent, Bytes: s.sentBytes, Resent: s.resent, Proactive: s.proactive, Abandoned: s.abandoned,
-		Receipts: uint64(s.receipts), Loss: s.loss.loss, Burst: int(s.loss.burst()), Theta: s.price.theta,
-		LeastRTT:   s.rtt.least,
+		Receipts: uint64(s.receipts), Loss: s.loss.loss, LeastRTT: s.rtt.least,
 		QueueDelay: s.lastDelay - s.leastDelay, InFlight: s.store.unreceipted, Window: s.store.symbols,
 	}
 	if s.rtt.sampled {
