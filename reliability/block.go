@@ -92,16 +92,21 @@ type newSymbol struct {
 	class Class
 	size  int
 	tag   uint64
-	age   time.Duration // at which the open block is closed first
-	limit int           // K of the block that it opens
+	limit int // K of the block that it opens, if it opens one
+}
+
+// opens reports whether the next symbol of the class opens a block; one that is
+// older than age is closed first.
+func (s *blockStore) opens(at time.Duration, class Class, age time.Duration) bool {
+	if id := s.open[class]; id > 0 && at-s.block(id-1).born > age {
+		s.close(id - 1)
+	}
+	return s.open[class] == 0
 }
 
 func (s *blockStore) commit(at time.Duration, n newSymbol) Transmission {
 	if n.size <= 0 || n.size > MaxSymbol || !s.canOpen() {
 		panic("reliability: commit of an empty symbol or beyond the window")
-	}
-	if id := s.open[n.class]; id > 0 && at-s.block(id-1).born > n.age {
-		s.close(id - 1)
 	}
 	if s.open[n.class] == 0 {
 		*s.block(s.next) = txBlock{symbols: s.list(), class: n.class, born: at, limit: n.limit}

@@ -67,6 +67,11 @@ func (o *overtaken) most(at time.Duration) uint16 {
 	return uint16(min(max(o.now, o.before), 65535))
 }
 
+// receiptPeriod is the time from one received receipt to the next.
+func receiptPeriod(rtt time.Duration) time.Duration {
+	return min(max(rtt/8, receiptMin), receiptMax)
+}
+
 // repeats is how often a receipt is repeated while it stays the newest, so that
 // one of them arrives with probability 1-receiptDoubt when a share q is lost.
 func repeats(q float64) int {

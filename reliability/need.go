@@ -84,7 +84,6 @@ func (s *Sender) needed(at time.Duration, class Class) Transmission {
 // wants reports whether a block is due for another datagram while new data
 // waits.
 func (s *Sender) wants(at time.Duration, b *txBlock) bool {
-	late := b.served > 0 && b.served <= s.judged
 	if b.inFlight < b.deficit {
 		return true
 	}
@@ -93,7 +92,8 @@ func (s *Sender) wants(at time.Duration, b *txBlock) bool {
 	if b.class == Bulk && !b.closed {
 		return false
 	}
-	if p := s.need(b); p < s.theta(b, late) {
+	late := b.served > 0 && b.served <= s.judged
+	if s.need(b) < s.theta(b, late) {
 		if b.served == 0 && b.closed {
 			b.served = max(at, 1)
 		}

@@ -121,7 +121,7 @@ func (s *Sender) account(how sending, class Class, size int) {
 // where its fate is uncertain, a long one delays where it is not.
 func (s *Sender) blockLimit() int {
 	rtt := s.rtt.value()
-	lag := rtt + min(max(rtt/8, receiptMin), receiptMax)
+	lag := rtt + receiptPeriod(rtt)
 	flight := float64(s.cfg.Rate) / (8 * fullDatagram) * lag.Seconds()
 	p := s.loss.value()
 	k := blockSigmas * math.Sqrt(flight*p*(1-p)*s.loss.inflation(int(flight)+1))

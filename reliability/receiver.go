@@ -344,7 +344,7 @@ func (r *Receiver) ReceiptDeadline(loaded bool) time.Time {
 	if !r.news && r.again == 0 {
 		return time.Time{}
 	}
-	period := min(max(r.rtt/8, receiptMin), receiptMax)
+	period := receiptPeriod(r.rtt)
 	gap := time.Duration(float64(period) * max(1-r.returnLoss(), 0.02))
 	share := receiptShareIdle
 	if loaded {

@@ -35,6 +35,6 @@ func (e *rttEstimator) timeout() time.Duration {
 	if !e.sampled {
 		return initialRTT
 	}
-	hold := min(max(e.smoothed/8, receiptMin), receiptMax)
+	hold := receiptPeriod(e.smoothed)
 	return max(rtoMin, e.smoothed+4*e.variance+2*hold)
 }

@@ -143,9 +143,11 @@ func (s *Sender) Commit(now time.Time, class Class, n int, tag uint64) Transmiss
 	if class == Deadline || class == Interactive {
 		age = min(age, s.cfg.Deadline/blockDeadlineShare)
 	}
-	return s.store.commit(now.Sub(s.start), newSymbol{
-		class: class, size: n, tag: tag, age: age, limit: s.blockLimit(),
-	})
+	at, y := now.Sub(s.start), newSymbol{class: class, size: n, tag: tag}
+	if s.store.opens(at, class, age) {
+		y.limit = s.blockLimit()
+	}
+	return s.store.commit(at, y)
 }
 
 // FrameLen is the number of bytes that AppendFrame will append.
