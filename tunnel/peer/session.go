@@ -291,7 +291,8 @@ func (p *Peer) handleReceipt(s *session, r *wire.Reader) error {
 	}
 	rtt := s.sender.RTT()
 	s.receiver.SetRTT(rtt)
-	p.queue.SetLimit(queueLimit(p.cfg.Rate, rtt))
+	wait := queueTime(rtt, s.sender.Stall(), s.sender.Loss())
+	p.queue.SetLimit(queueLimit(p.cfg.Rate, wait))
 	p.checkStall(s)
 	return nil
 }
