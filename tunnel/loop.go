@@ -100,8 +100,7 @@ func (l *loop) run(ctx context.Context) {
 			l.handleUnit(time.Now(), u.unit)
 			freeUnits <- u.buf
 		case d := <-fromSocket:
-			l.handleRun(time.Now(), d)
-			freeRuns <- d.buf
+			l.handleRuns(time.Now(), d, fromSocket, freeRuns)
 		case <-l.timer.fired:
 			l.handleTimers(time.Now())
 		case f := <-l.calls:
@@ -188,16 +187,18 @@ func (l *loop) handleUnit(now time.Time, unit []byte) {
 	l.drain(now, p)
 }
 
-// handleRun gives datagrams from the socket to their peers.
-func (l *loop) handleRun(now time.Time, d inbound) {
-	in := peer.Inbound{From: d.from, CE: d.ce}
-	for rest := d.buf[:d.n]; len(rest) > 0; {
-		n := min(d.seg, len(rest))
-		p := l.deliver(now, in, rest[:n])
-		rest = rest[n:]
-		if p != nil && !p.dirty {
-			p.dirty = true
-			l.table.dirty = append(l.table.dirty, p)
+// handleRuns gives datagrams from the socket to their peers: d, and what else is
+// there already, so that a loop that falls behind drains the cores less often.
+func (l *loop) handleRuns(now time.Time, d inbound, from <-chan inbound, free chan<- []byte) {
+	l.handleRun(now, d)
+	free <- d.buf
+	for more := 1; more < socketBuffers; more++ {
+		select {
+		case d = <-from:
+			l.handleRun(now, d)
+			free <- d.buf
+		default:
+			more = socketBuffers
 		}
 	}
 	for _, p := range l.table.dirty {
@@ -205,6 +206,25 @@ func (l *loop) handleRun(now time.Time, d inbound) {
 		l.drain(now, p)
 	}
 	l.table.dirty = l.table.dirty[:0]
+}
+
+// handleRun gives the datagrams of a run to their peers and delivers what they
+// carried. The rest of what the peers have to say waits for drain.
+func (l *loop) handleRun(now time.Time, d inbound) {
+	in := peer.Inbound{From: d.from, CE: d.ce}
+	for rest := d.buf[:d.n]; len(rest) > 0; {
+		n := min(d.seg, len(rest))
+		p := l.deliver(now, in, rest[:n])
+		rest = rest[n:]
+		if p == nil {
+			continue
+		}
+		l.deliverUnits(p)
+		if !p.dirty {
+			p.dirty = true
+			l.table.dirty = append(l.table.dirty, p)
+		}
+	}
 }
 
 // deliver finds the peer of a datagram by its receiver index, or by the key
@@ -267,13 +287,7 @@ func (l *loop) drainAll(now time.Time) {
 
 // drain takes everything out of a core that an input may have put there.
 func (l *loop) drain(now time.Time, p *tunnelPeer) {
-	for {
-		n, ok := p.core.ReadPacket(l.packet[:])
-		if !ok {
-			break
-		}
-		l.deliverUnit(p, l.packet[:n])
-	}
+	l.deliverUnits(p)
 	for {
 		n, to, ok := p.core.Poll(now, l.out.next())
 		if !ok {
@@ -290,6 +304,17 @@ func (l *loop) drain(now time.Time, p *tunnelPeer) {
 		l.onEvent(p, e)
 	}
 	p.deadline = p.core.NextDeadline()
+}
+
+// deliverUnits writes all that a peer has delivered to the interface.
+func (l *loop) deliverUnits(p *tunnelPeer) {
+	for {
+		n, ok := p.core.ReadPacket(l.packet[:])
+		if !ok {
+			return
+		}
+		l.deliverUnit(p, l.packet[:n])
+	}
 }
 
 // deliverUnit writes a unit from a peer to the interface, if its source is one
