@@ -83,7 +83,7 @@ func NewSender(now time.Time, cfg SenderConfig) *Sender {
 		panic("reliability: sender needs a positive rate and deadline, and no negative redundancy")
 	}
 	return &Sender{
-		price: price{theta: priceFirst, patience: patienceFirst}, credit: cfg.Redundancy * redundancyCredit,
+		price: price{theta: priceFirst, patience: patienceFirst, gain: priceGainFirst}, credit: cfg.Redundancy * redundancyCredit,
 		cfg: cfg, start: now, pacer: pacer{rate: cfg.Rate},
 		store: newBlockStore(), log: newTransmissionLog(),
 	}
