@@ -10,6 +10,8 @@ import (
 const (
 	// KeyLen is the length of a public, private or preshared key.
 	KeyLen = 32
+	// SignatureLen is the length of an Ed25519 signature.
+	SignatureLen = 64
 	// Overhead is what Seal adds: the tag of both AEADs (W-2).
 	Overhead = 16
 	// MaxLadder bounds the ladder bytes of INIT and RESP: a commitment and
