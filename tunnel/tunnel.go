@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/totg/totg/handshake"
 	"github.com/totg/totg/tunnel/config"
 	"github.com/totg/totg/tunnel/control"
 	"github.com/totg/totg/tunnel/route"
@@ -80,6 +81,9 @@ func (l *loop) open() error {
 	}
 	l.device = device
 	if l.socket, err = udp.Listen(c.Listen, 0); err != nil {
+		return err
+	}
+	if l.cookies, err = handshake.NewCookies(l.started, l.random); err != nil {
 		return err
 	}
 	plan := l.plan(l.opt.Config)
