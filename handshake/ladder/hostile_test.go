@@ -310,6 +310,46 @@ func TestCrashAnywhere(t *testing.T) {
 	}
 }
 
+// a party that refused and forgot its peer in a restart learns again that
+// the peer, whose vote it overruled, has decided.
+func TestRefuserForgets(t *testing.T) {
+	a, b := newPair(t, 0)
+	now := exchange(t, start, a, b, 3)
+	a.hear(now, b.send(now)) // a votes
+	b.Abort(now)
+	b.drain(now)
+	now = exchange(t, now.Add(time.Second), a, b, 3)
+	if a.stage != StageOverruled || !a.Done() || !b.Done() {
+		t.Fatalf("stage %v, done %v %v", a.stage, a.Done(), b.Done())
+	}
+	b.crash(now)
+	exchange(t, now, a, b, 4)
+	if !b.Done() || b.Outcome() != Aborted || a.Drops() != [NumDrops]uint64{} || b.Drops() != [NumDrops]uint64{} {
+		t.Errorf("done %v, drops %v %v", b.Done(), a.Drops(), b.Drops())
+	}
+}
+
+// a party that was led to sign D over a recording before it refused still
+// answers its peer, whatever level that has reached.
+func TestRefusalAfterRecording(t *testing.T) {
+	oldA, oldB := newPair(t, 0)
+	recording := story(t, oldA, oldB, false)
+	a, b := newPair(t, 10)
+	now := exchange(t, start, a, b, 1) // both have the other's C
+	b.hear(now, a.send(now))           // b has D and signs T
+	for _, m := range recording {
+		a.Handle(now, m)
+	}
+	a.Abort(now)
+	a.drain(now)
+	now = now.Add(time.Second)
+	a.hear(now, b.send(now))
+	b.hear(now, a.send(now))
+	if b.Outcome() != Aborted || b.Level() < LevelT {
+		t.Errorf("%v at level %v", b.Outcome(), b.Level())
+	}
+}
+
 // A record that was damaged anywhere, or is another's, restores nothing.
 func TestDamagedRecord(t *testing.T) {
 	a, b := newPair(t, 0)

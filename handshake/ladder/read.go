@@ -62,9 +62,9 @@ func (m *Machine) readLevels(p *pair, msg *Message) Drop {
 			}
 			continue
 		}
-		if l > p.own.level+1 {
-			// Only where this party is frozen below: what it did not sign
-			// itself it cannot check, and does not need.
+		if m.frozen() && l > LevelD || l > p.own.level+1 {
+			// Who refused does not climb: D shows which attempt of the peer's
+			// this is, and what stands above needs signatures of its own.
 			return DropNone
 		}
 		if !m.remote.Verify(p.text(p.role.other(), byte(l)), sig) {
@@ -102,10 +102,11 @@ func (m *Machine) readAbort(p *pair, sig *Signature) Drop {
 }
 
 // showsDecision reports whether the RECEIPT of msg is that of this action: of
-// both votes, or of this party's ABORT.
+// both votes, or of this party's ABORT, which it may have forgotten in a restart.
 func (m *Machine) showsDecision(p *pair, msg *Message) bool {
 	if m.frozen() {
-		return m.own.aborted && *msg.Receipt == overruled(&m.own.abort)
+		abort := m.sign(p, domainAbort)
+		return *msg.Receipt == overruled(&abort)
 	}
 	return p.own.level == LevelV && p.peer.level == LevelV && *msg.Receipt == p.receipt()
 }

@@ -157,7 +157,11 @@ func (w *walk) step(at, i int) {
 	for id := range w.messages {
 		if peer.sent&(1<<id) != 0 {
 			b := w.messages[id]
-			try(func(p *walkParty) { p.m.Handle(start, b) })
+			try(func(p *walkParty) {
+				if d := p.m.Handle(start, b); d != DropNone {
+					w.t.Fatalf("a genuine message is dropped: %v at stage %d", d, p.m.stage)
+				}
+			})
 		}
 	}
 	if !p.late {
