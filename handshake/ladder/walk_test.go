@@ -54,6 +54,7 @@ type walk struct {
 	crashes  int
 	messages [][]byte
 	ids      map[string]int
+	restored map[string]Machine
 	seen     map[walkKey]int
 	states   []walkState
 	back     [][]int // predecessors
@@ -63,7 +64,7 @@ type walk struct {
 
 func newWalk(t *testing.T, rule Rule, crashes int) *walk {
 	t.Helper()
-	return &walk{t: t, rule: rule, crashes: crashes, ids: map[string]int{}, seen: map[walkKey]int{}}
+	return &walk{t: t, rule: rule, crashes: crashes, ids: map[string]int{}, seen: map[walkKey]int{}, restored: map[string]Machine{}}
 }
 
 func (w *walk) begin() {
@@ -181,13 +182,24 @@ func (w *walk) step(at, i int) {
 	}
 	if p.crashes < w.crashes {
 		try(func(p *walkParty) {
-			m, err := Restore(start, RestoreConfig{Private: p.m.private, Rand: jitter()}, p.records[p.log])
-			if err != nil {
-				w.t.Fatal(err)
-			}
-			p.m, p.crashes = *m, p.crashes+1
+			p.m, p.crashes = w.restore(p), p.crashes+1
 		})
 	}
+}
+
+// restore is Restore, once for each record: equal records give equal machines.
+func (w *walk) restore(p *walkParty) Machine {
+	record := string(p.records[p.log])
+	m, known := w.restored[record]
+	if !known {
+		r, err := Restore(start, RestoreConfig{Private: p.m.private, Rand: jitter()}, []byte(record))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		m = *r
+		w.restored[record] = m
+	}
+	return m
 }
 
 // dead counts states from which no joint decision can be reached any more.
