@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"hash"
 	"io"
 	"net/netip"
 	"slices"
@@ -21,18 +22,23 @@ import (
 //	 | u8   | u32, of INIT   | 16 B       | 16 B       |
 //	 +------+----------------+------------+------------+
 //
-// mac is under a key that follows from the INIT, so only who saw that can make
-// one. The initiator puts the cookie into its INIT, which thus shows that it
+// mac is a hash with the INIT in it, so only who saw that can make one. The
+// initiator puts the cookie into its INIT, which thus shows that it
 // hears what is sent to its address.
 
 // Cookies tells when a responder is under load, and makes and checks its
 // address cookies (H-5). It keeps nothing of those who ask: two live secrets
-// and a count are all its state.
+// and a count are all its state. It allocates nothing either, so that a flood
+// is no work for the collector.
 type Cookies struct {
+	guard  hash.Hash // HMAC under the key of INITs to this host
 	start  time.Time
 	secret [sha256.Size]byte
 	step   uint64
-	live   [2][sha256.Size]byte // of step and of the one before it
+	live   [2]hash.Hash // HMAC under the secrets of step and of the one before it
+	head   [16 + 2 + 8]byte
+	sum    [sha256.Size]byte
+	text   []byte
 
 	newest time.Time
 	second time.Time // when the count began
@@ -41,12 +47,15 @@ type Cookies struct {
 }
 
 // NewCookies starts with a secret of 32 bytes from random, which must be
-// cryptographic. The error is ErrNoRandom or that of random.
-func NewCookies(now time.Time, random io.Reader) (*Cookies, error) {
-	if random == nil {
+// cryptographic. The errors are ErrNoKey, ErrNoRandom and that of random.
+func NewCookies(now time.Time, id Identity, random io.Reader) (*Cookies, error) {
+	switch {
+	case id.private.IsZero():
+		return nil, ErrNoKey
+	case random == nil:
 		return nil, ErrNoRandom
 	}
-	c := &Cookies{start: now, newest: now, second: now}
+	c := &Cookies{guard: hmac.New(sha256.New, id.mac[:]), start: now, newest: now, second: now}
 	if _, err := io.ReadFull(random, c.secret[:]); err != nil {
 		return nil, fmt.Errorf("handshake: read randomness: %w", err)
 	}
@@ -72,7 +81,23 @@ func (c *Cookies) Loaded(now time.Time) bool {
 	return c.newest.Before(c.until)
 }
 
-// Valid reports whether an INIT that CheckInit found right carries a cookie for
+// Check checks size, type and MAC of an INIT, for the price of one hash: its
+// sender knows the public key of this host (H-5). The errors are those of
+// OpenInit.
+func (c *Cookies) Check(init []byte) error {
+	if err := checkType(init, wire.TypeInit, MinInit, MaxInit); err != nil {
+		return err
+	}
+	body, mac := init[:len(init)-macLen], init[len(init)-macLen:]
+	c.guard.Reset()
+	c.guard.Write(body)
+	if !hmac.Equal(mac, c.guard.Sum(c.sum[:0])[:macLen]) {
+		return ErrMAC
+	}
+	return nil
+}
+
+// Valid reports whether an INIT that Check found right carries a cookie for
 // the address that it comes from, in constant time (H-5).
 func (c *Cookies) Valid(now time.Time, from netip.AddrPort, init []byte) bool {
 	c.advance(now)
@@ -89,8 +114,8 @@ func (c *Cookies) Valid(now time.Time, from netip.AddrPort, init []byte) bool {
 	return valid > 0
 }
 
-// AppendCookie appends the COOKIE that answers an INIT that CheckInit found
-// right: cookieDatagram bytes, a fraction of what any INIT has (H-5).
+// AppendCookie appends the COOKIE that answers an INIT that Check found right:
+// cookieDatagram bytes, a fraction of what any INIT has (H-5).
 func (c *Cookies) AppendCookie(dst []byte, now time.Time, from netip.AddrPort, init []byte) []byte {
 	c.advance(now)
 	own, _ := splitInit(init)
@@ -98,8 +123,9 @@ func (c *Cookies) AppendCookie(dst []byte, now time.Time, from netip.AddrPort, i
 	dst = append(dst, wire.TypeCookie)
 	dst = append(dst, own[1:initHeader]...)
 	dst = append(dst, c.bake(0, from, own)...)
-	key := cookieKey(own)
-	return append(dst, key.sum(dst[at:])...)
+	c.text = cookieText(c.text[:0], own, dst[at:])
+	mac := sha256.Sum256(c.text)
+	return append(dst, mac[:macLen]...)
 }
 
 // advance follows the clock and turns the secrets every cookieStep: a cookie
@@ -119,20 +145,22 @@ func (c *Cookies) turn(step uint64) {
 	for i := range c.live {
 		h := hmac.New(sha256.New, c.secret[:])
 		h.Write(binary.BigEndian.AppendUint64([]byte(labelSecret), step-uint64(i)))
-		h.Sum(c.live[i][:0])
+		c.live[i] = hmac.New(sha256.New, h.Sum(nil))
 	}
 }
 
 // bake is HMAC-SHA-256, cut to 16 bytes, over the source address and port, the
-// time step, and what is the INIT's own (H-5).
+// time step, and what is the INIT's own (H-5). It is good until the next call.
 func (c *Cookies) bake(i int, from netip.AddrPort, own []byte) []byte {
-	h := hmac.New(sha256.New, c.live[i][:])
 	address := from.Addr().Unmap().As16()
-	h.Write(address[:])
-	h.Write(binary.BigEndian.AppendUint16(nil, from.Port()))
-	h.Write(binary.BigEndian.AppendUint64(nil, c.step-uint64(i)))
+	copy(c.head[:], address[:])
+	binary.BigEndian.PutUint16(c.head[16:], from.Port())
+	binary.BigEndian.PutUint64(c.head[18:], c.step-uint64(i))
+	h := c.live[i]
+	h.Reset()
+	h.Write(c.head[:])
 	h.Write(own)
-	return h.Sum(nil)[:cookieLen]
+	return h.Sum(c.sum[:0])[:cookieLen]
 }
 
 // splitInit splits an INIT of the right size into what stays the same when a
@@ -142,9 +170,12 @@ func splitInit(init []byte) (own, cookie []byte) {
 	return init[:end-cookieLen], init[end-cookieLen : end]
 }
 
-// cookieKey authenticates the COOKIE to an INIT.
-func cookieKey(own []byte) macKey {
-	return sha256.Sum256(append([]byte(labelCookie), own...))
+// cookieText appends what the mac of a COOKIE is the hash of: a label, the INIT,
+// and the COOKIE up to its mac.
+func cookieText(dst, own, cookie []byte) []byte {
+	dst = append(dst, labelCookie...)
+	dst = append(dst, own...)
+	return append(dst, cookie...)
 }
 
 // SameInit reports whether two INITs are one, but for the cookie.
@@ -155,16 +186,6 @@ func SameInit(a, b []byte) bool {
 	x, _ := splitInit(a)
 	y, _ := splitInit(b)
 	return slices.Equal(x, y)
-}
-
-// CheckInit checks size, type and MAC of an INIT, for the price of one hash: its
-// sender knows the public key of this identity (H-5).
-func (id *Identity) CheckInit(b []byte) error {
-	if id.private.IsZero() {
-		return ErrNoKey
-	}
-	_, _, err := parseInit(b, &id.mac)
-	return err
 }
 
 // HandleCookie takes the COOKIE to this INIT: Datagram is another then, with
@@ -183,9 +204,9 @@ func (i *Initiator) HandleCookie(b []byte) (fresh bool, err error) {
 		return false, ErrIndex
 	}
 	own, had := splitInit(i.datagram)
-	key := cookieKey(own)
-	if _, err := key.open(b); err != nil {
-		return false, err
+	mac := sha256.Sum256(cookieText(nil, own, b[:len(b)-macLen]))
+	if !hmac.Equal(mac[:macLen], b[len(b)-macLen:]) {
+		return false, ErrMAC
 	}
 	cookie := r.Bytes(cookieLen) // checkType has seen to the length
 	if hmac.Equal(had, cookie) {

@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"net/netip"
 	"testing"
@@ -12,7 +13,7 @@ var cookieFrom = netip.MustParseAddrPort("192.0.2.7:4430")
 
 func newCookies(tb testing.TB, now time.Time) *Cookies {
 	tb.Helper()
-	c, err := NewCookies(now, testRandom(9))
+	c, err := NewCookies(now, newPair(tb).identity, testRandom(9))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -37,7 +38,7 @@ func TestCookie(t *testing.T) {
 		t.Fatal(fresh, err)
 	}
 	with := in.Datagram()
-	if p.identity.CheckInit(with) != nil || !SameInit(plain, with) || bytes.Equal(plain, with) {
+	if c.Check(with) != nil || !SameInit(plain, with) || bytes.Equal(plain, with) {
 		t.Fatal("the INIT with its cookie is not the same INIT")
 	}
 	elsewhere := netip.AddrPortFrom(cookieFrom.Addr(), 4431)
@@ -107,6 +108,35 @@ func TestForgedCookie(t *testing.T) {
 	}
 }
 
+// H-5: what does not know our key, or is no INIT, is told apart by one hash, and
+// a flood allocates nothing.
+func TestCookieCheck(t *testing.T) {
+	p := newPair(t)
+	c, init := newCookies(t, testTime()), p.newInit().Datagram()
+	for _, i := range []int{0, 1, 50, len(init) - cookieLen - macLen, len(init) - 1} {
+		bad := bytes.Clone(init)
+		bad[i] ^= 1
+		if err := c.Check(bad); !errors.Is(err, ErrMAC) && !errors.Is(err, ErrType) {
+			t.Errorf("byte %d: %v", i, err)
+		}
+	}
+	for _, n := range []int{0, 1, MinInit - 1} {
+		if err := c.Check(init[:n]); !errors.Is(err, ErrSize) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+	reply := make([]byte, 0, cookieDatagram)
+	reply = c.AppendCookie(reply[:0], testTime(), cookieFrom, init)
+	if n := testing.AllocsPerRun(100, func() {
+		if c.Check(init) != nil || c.Valid(testTime(), cookieFrom, init) {
+			t.Fatal("valid")
+		}
+		reply = c.AppendCookie(reply[:0], testTime(), cookieFrom, init)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // H-5: load begins with the INITs of one second and ends some time after them.
 func TestLoad(t *testing.T) {
 	now := testTime()
@@ -134,10 +164,14 @@ func TestLoad(t *testing.T) {
 }
 
 func TestCookiesNeedRandomness(t *testing.T) {
-	if _, err := NewCookies(testTime(), nil); !errors.Is(err, ErrNoRandom) {
+	id := newPair(t).identity
+	if _, err := NewCookies(testTime(), id, nil); !errors.Is(err, ErrNoRandom) {
 		t.Error(err)
 	}
-	if _, err := NewCookies(testTime(), bytes.NewReader(make([]byte, 31))); err == nil {
+	if _, err := NewCookies(testTime(), Identity{}, testRandom(9)); !errors.Is(err, ErrNoKey) {
+		t.Error(err)
+	}
+	if _, err := NewCookies(testTime(), id, bytes.NewReader(make([]byte, 31))); err == nil {
 		t.Error("31 bytes of randomness are enough")
 	}
 }
@@ -156,10 +190,10 @@ func FuzzHandleCookie(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in := *template
 		own, _ := splitInit(in.datagram)
-		genuine := cookieKey(own)
 		forged := bytes.Clone(b)
 		if n := len(forged) - macLen; n >= 0 {
-			copy(forged[n:], genuine.sum(forged[:n]))
+			mac := sha256.Sum256(cookieText(nil, own, forged[:n]))
+			copy(forged[n:], mac[:])
 		}
 		for _, b := range [][]byte{b, forged} {
 			was := bytes.Clone(in.Datagram())
@@ -167,7 +201,7 @@ func FuzzHandleCookie(f *testing.F) {
 			if changed := !bytes.Equal(was, in.Datagram()); changed != fresh || fresh && err != nil {
 				t.Fatalf("fresh %v, changed %v, %v", fresh, changed, err)
 			}
-			if !SameInit(was, in.Datagram()) || p.identity.CheckInit(in.Datagram()) != nil {
+			if !SameInit(was, in.Datagram()) || c.Check(in.Datagram()) != nil {
 				t.Fatal("the INIT is another")
 			}
 		}
@@ -194,7 +228,7 @@ func BenchmarkCookie(b *testing.B) {
 	reply := make([]byte, 0, cookieDatagram)
 	b.ReportAllocs()
 	for b.Loop() {
-		if p.identity.CheckInit(init) != nil || c.Valid(testTime(), cookieFrom, init) {
+		if c.Check(init) != nil || c.Valid(testTime(), cookieFrom, init) {
 			b.Fatal("valid")
 		}
 		reply = c.AppendCookie(reply[:0], testTime(), cookieFrom, init)

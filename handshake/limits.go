@@ -99,7 +99,7 @@ const (
 	// again. H-5 gives the figure.
 	cookieStep = 2 * time.Minute
 	// loadInits is how many INITs a second are opened before cookies are asked
-	// for. Each costs two Diffie-Hellman, forty times what a COOKIE does
+	// for. Each costs two Diffie-Hellman, hundreds of times what a COOKIE does
 	// (BenchmarkOpenInit and BenchmarkCookie): a tenth of a slow core. One peer
 	// that calls sends 50 a second at most (H-4).
 	loadInits = 200

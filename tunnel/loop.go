@@ -242,7 +242,7 @@ func (l *loop) deliver(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
 
 func (l *loop) deliverInit(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
 	if l.cookies.Loaded(now) {
-		if err := l.table.identity.CheckInit(b); err != nil {
+		if err := l.cookies.Check(b); err != nil {
 			l.drops.badInit++
 			return nil
 		}

@@ -52,10 +52,10 @@ func newLoop(t *testing.T, c *config.Config) (*loop, *bytes.Buffer) {
 		opt: Options{Config: c, Log: log}, log: log, random: rand.NewChaCha8([32]byte{}), socket: socket, stop: stop,
 		calls: make(chan func(), 1), fault: make(chan error, 1), ended: ctx.Done(),
 	}
-	if l.cookies, err = handshake.NewCookies(time.Now(), l.random); err != nil {
+	if err := l.setPeers(c); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.setPeers(c); err != nil {
+	if l.cookies, err = handshake.NewCookies(time.Now(), l.table.identity, l.random); err != nil {
 		t.Fatal(err)
 	}
 	return l, &text

@@ -59,6 +59,9 @@ func Run(ctx context.Context, opt Options) (err error) {
 	if err := l.setPeers(opt.Config); err != nil {
 		return err
 	}
+	if l.cookies, err = handshake.NewCookies(l.started, l.table.identity, l.random); err != nil {
+		return err
+	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx, l) }()
 	l.log.Info("tunnel is up", slog.String("interface", l.device.Name()),
@@ -81,9 +84,6 @@ func (l *loop) open() error {
 	}
 	l.device = device
 	if l.socket, err = udp.Listen(c.Listen, 0); err != nil {
-		return err
-	}
-	if l.cookies, err = handshake.NewCookies(l.started, l.random); err != nil {
 		return err
 	}
 	plan := l.plan(l.opt.Config)

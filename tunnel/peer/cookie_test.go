@@ -27,7 +27,7 @@ func TestCookie(t *testing.T) {
 	if len(inits) != 1 || d.p[1].next == nil {
 		t.Fatalf("%d INITs, answered: %v", len(inits), d.p[1].next != nil)
 	}
-	cookies, err := handshake.NewCookies(d.now, rand.NewChaCha8([32]byte{3}))
+	cookies, err := handshake.NewCookies(d.now, d.p[1].identity, rand.NewChaCha8([32]byte{3}))
 	if err != nil {
 		t.Fatal(err)
 	}
