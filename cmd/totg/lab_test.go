@@ -27,6 +27,12 @@ func TestLabMistakes(t *testing.T) {
 		{"demo --size much", `--size "much"`},
 		{"demo --limit 1ms", "--limit 1ms: at least 1s"},
 		{"demo --profile moon", "no profile"},
+		{"theseus now", `theseus takes no argument "now"`},
+		{"theseus --rule paper5", `--rule: unknown rule "paper5": vote-once, paper4 or paper6`},
+		{"theseus --runs 0", "--runs 0: from 1 to 1000000"},
+		{"theseus --deadline -1", "--deadline -1: from 0 to 100000 ticks"},
+		{"theseus --horizon 100001", "--horizon 100001: from 0 to 100000 ticks"},
+		{"theseus --deadline 9 --horizon 8", "--horizon 8: before the deadline of 9 ticks"},
 		{"demo now", `demo takes no argument "now"`},
 	} {
 		r := run(t, "", strings.Fields(c.args)...)
