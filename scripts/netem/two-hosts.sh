@@ -72,6 +72,15 @@ make_host() { # make_host NAME ADDRESS ADDRESS6 MTU
 	in_ns "$name" ip link set wire0 up
 }
 
+# know tells a host the other's hardware address for good: a link that loses half of
+# the packets loses the questions for it too, and then everything for a second.
+know() { # know NAME OTHER ADDRESS ADDRESS6
+	local mac
+	read -r _ _ mac _ < <(in_ns "$2" ip -brief link show dev wire0)
+	in_ns "$1" ip neighbour add "$3" lladdr "$mac" dev wire0 nud permanent
+	quietly in_ns "$1" ip neighbour add "$4" lladdr "$mac" dev wire0 nud permanent
+}
+
 make_router() { # make_router MTU
 	local side d
 	in_ns r ip link add cable-a mtu "$1" type veth peer name cable-b mtu "$1"
@@ -132,6 +141,8 @@ up() {
 	make_router "$mtu"
 	make_host a "$direct_a" "$direct_a6" "$mtu"
 	make_host b "$direct_b" "$direct_b6" "$mtu"
+	know a b "$direct_b" "$direct_b6"
+	know b a "$direct_a" "$direct_a6"
 	make_queues cable-a "$up_first" to-b "$up_second"
 	make_queues cable-b "$down_first" to-a "$down_second"
 	start_schedule up "$up_steps" cable-a to-b
