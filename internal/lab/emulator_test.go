@@ -55,13 +55,13 @@ func load(ctx context.Context, path Path, rate int64) (int, error) {
 	if dir == "" || err != nil {
 		return code, err
 	}
-	w, err := newWorld(path, DefaultCongestion, 1)
+	w, err := newWorld(worldConfig{path: path, congestion: DefaultCongestion, seed: 1})
 	if err != nil {
 		return 1, err
 	}
 	defer w.close()
 	opt := Options{Stdout: os.Stderr, Stderr: os.Stderr}
-	env := environment(w.vars(false))
+	env := environment(w.vars(&carrierKind{v4: directB, v6: directB6}))
 	code, err = foreground(ctx, w.a, append(env, loadEnv+"="+strconv.FormatInt(rate, 10)), &opt, []string{"/proc/self/exe"})
 	if err != nil || code != 0 {
 		return code, err

@@ -188,6 +188,48 @@ func tune(congestion string) string {
 	return strings.TrimSpace(string(b))
 }
 
+// congest makes name the TCP congestion control of everything that goes through a
+// device, whatever the kernel lets a namespace have as its default: a route may say.
+func (h *host) congest(device, name string) error {
+	err := h.ns.do(func() error {
+		handle, err := netlink.NewHandle()
+		if err != nil {
+			return err
+		}
+		defer handle.Close()
+		l, err := handle.LinkByName(device)
+		if err != nil {
+			return err
+		}
+		for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+			routes, err := handle.RouteList(l, family)
+			if err != nil && family == unix.AF_INET {
+				return err
+			}
+			for i := range routes {
+				routes[i].Congctl = name
+				if err := handle.RouteReplace(&routes[i]); err != nil && family == unix.AF_INET {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		h.congestion = name
+	}
+	return err
+}
+
+// congestionControls are those that the kernel has.
+func congestionControls() []string {
+	b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_available_congestion_control")
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(b))
+}
+
 // sysctl sets a variable of the calling thread's namespace, if the kernel has it
 // and allows it.
 func sysctl(name, value string) {
