@@ -109,6 +109,7 @@ added to its name, one of them. Percentages are plain numbers.`,
 	f.IntVar(&opt.Port, "port", 5201, "TCP `PORT` of host B that is forwarded by those which forward one (kcptun)")
 	f.StringVar(&opt.Pcap, "pcap", "", "record both ends of the link in a pcapng `FILE`")
 	f.StringVar(&opt.Report, "report", "", "write the figures to a JSON `FILE`")
+	f.BoolVar(&opt.Cable, "cable", false, "a plain cable instead of the link, as fast as the machine; a tunnel needs --bandwidth")
 	f.BoolVar(&opt.NoTunnel, "no-tunnel", false, "the link alone")
 	f.StringVar(&bandwidth, "bandwidth", "", "`RATE` that the tunnel may send each way (default: the link's)")
 	f.StringVar(&redundancy, "redundancy", redundancy, "cap on what the tunnel sends in advance, per datagram of new data: auto or a `NUMBER`")
@@ -132,6 +133,8 @@ func checkCompare(opt *lab.Options, command []string) error {
 	switch {
 	case len(opt.Compare) > 0 && len(command) == 0:
 		return errors.New("--compare: which command?")
+	case opt.Cable && opt.Pcap != "":
+		return errors.New("--pcap: a cable has no capture; use tcpdump in a host")
 	case opt.Port < 1 || opt.Port > 65535:
 		return fmt.Errorf("--port %d: not between 1 and 65535", opt.Port)
 	}

@@ -31,10 +31,12 @@ const (
 
 	blockHeader = 28 // of a pcapng packet block, before the data
 	blockEnd    = 4
+	etherHeader = 14
 )
 
 // tape belongs to the thread of one direction.
 type tape struct {
+	to      byte // where its packets go: 0 for host A
 	part    tapePart
 	began   time.Time // of part
 	full    chan tapePart
@@ -60,14 +62,14 @@ func newCapture(path string) (*capture, error) {
 	c := &capture{file: file, out: bufio.NewWriterSize(file, tapeSize)}
 	_, err = c.out.Write(captureHead()) // an error shows again at the end
 	for i := range c.tapes {
-		c.tapes[i] = &tape{full: make(chan tapePart, tapeParts), free: make(chan []byte, tapeParts)}
+		c.tapes[i] = &tape{to: byte(1 - i), full: make(chan tapePart, tapeParts), free: make(chan []byte, tapeParts)}
 	}
 	c.err = err
 	c.done.Go(c.merge)
 	return c, nil
 }
 
-// captureHead is the section header and the two interfaces, raw IP with nanoseconds.
+// captureHead is the section header and the two interfaces, with nanoseconds.
 func captureHead() []byte {
 	le := binary.LittleEndian
 	b := le.AppendUint32(nil, 0x0a0d0d0a)
@@ -81,7 +83,7 @@ func captureHead() []byte {
 		const size = 20 + 8 + 8 + 4
 		b = le.AppendUint32(b, 1)
 		b = le.AppendUint32(b, size)
-		b = le.AppendUint16(b, 101) // LINKTYPE_RAW
+		b = le.AppendUint16(b, 1) // LINKTYPE_ETHERNET
 		b = le.AppendUint16(b, 0)
 		b = le.AppendUint32(b, 0)             // no snapshot length
 		b = append(b, 2, 0, 1, 0)             // if_name
@@ -101,20 +103,31 @@ func (t *tape) add(end uint32, now time.Time, packet []byte) {
 	}
 	t.flush(now)
 	le := binary.LittleEndian
-	pad := -len(packet) & 3
-	size := uint32(blockHeader + len(packet) + pad + blockEnd)
+	length := uint32(etherHeader + len(packet))
+	pad := -length & 3
+	size := blockHeader + length + pad + blockEnd
 	ns := uint64(now.UnixNano())
 	b := le.AppendUint32(t.part.blocks, 6)
 	b = le.AppendUint32(b, size)
 	b = le.AppendUint32(b, end)
 	b = le.AppendUint32(b, uint32(ns>>32))
 	b = le.AppendUint32(b, uint32(ns))
-	b = le.AppendUint32(b, uint32(len(packet)))
-	b = le.AppendUint32(b, uint32(len(packet)))
+	b = le.AppendUint32(b, length)
+	b = le.AppendUint32(b, length)
+	b = appendEther(b, t.to, packet)
 	b = append(b, packet...)
 	b = append(b, make([]byte, pad)...)
 	t.part.blocks = le.AppendUint32(b, size)
 	t.count++
+}
+
+// appendEther appends the header of a packet to host A (0) or B.
+func appendEther(b []byte, to byte, packet []byte) []byte {
+	b = append(b, 2, 0, 0, 0, 0, 0xa+to, 2, 0, 0, 0, 0, 0xb-to)
+	if len(packet) > 0 && packet[0]>>4 == 6 {
+		return append(b, 0x86, 0xdd)
+	}
+	return append(b, 0x08, 0x00)
 }
 
 // flush hands over what is there if it is much or old.

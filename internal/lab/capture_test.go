@@ -38,7 +38,7 @@ func readCapture(t *testing.T, path string) (all []captured) {
 		}
 		if kinds[kind]++; kind == 6 {
 			n := le.Uint32(b[20:])
-			all = append(all, captured{le.Uint32(b[8:]), int64(le.Uint32(b[12:]))<<32 | int64(le.Uint32(b[16:])), string(b[28 : 28+n])})
+			all = append(all, captured{le.Uint32(b[8:]), int64(le.Uint32(b[12:]))<<32 | int64(le.Uint32(b[16:])), string(b[28+14 : 28+n])})
 		}
 		b = b[size:]
 	}

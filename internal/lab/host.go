@@ -42,8 +42,8 @@ type host struct {
 	congestion string // TCP congestion control in effect
 }
 
-// newHost makes a host with the given addresses outside the tunnel.
-func newHost(name string, mtu int, congestion string, addresses ...string) (*host, error) {
+// newHost makes a host, with one end of an emulated wire unless it gets a cable.
+func newHost(name string, cable bool, congestion string) (*host, error) {
 	ns, err := newNetns()
 	if err != nil {
 		return nil, err
@@ -51,16 +51,43 @@ func newHost(name string, mtu int, congestion string, addresses ...string) (*hos
 	h := &host{name: name, ns: ns, wire: -1}
 	err = ns.do(func() error {
 		h.congestion = tune(congestion)
-		if h.wire, err = openWire(wireName); err != nil {
-			return err
+		if !cable {
+			h.wire, err = openWire(wireName)
 		}
-		return configure(mtu, addresses)
+		return err
 	})
 	if err != nil {
 		h.close()
 		return nil, fmt.Errorf("host %s: %w", name, err)
 	}
 	return h, nil
+}
+
+// connect lays a cable between two hosts.
+func (h *host) connect(other *host) error {
+	return h.ns.do(func() error {
+		handle, err := netlink.NewHandle()
+		if err != nil {
+			return fmt.Errorf("netlink: %w", err)
+		}
+		defer handle.Close()
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = wireName
+		far := netlink.NsFd(int(other.ns.file.Fd()))
+		if err := handle.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: wireName, PeerNamespace: far}); err != nil {
+			return fmt.Errorf("make a veth pair: %w", err)
+		}
+		return nil
+	})
+}
+
+// configure gives the host's end of the wire its addresses and brings it up.
+func (h *host) configure(mtu int, addresses ...string) error {
+	err := h.ns.do(func() error { return configure(mtu, addresses) })
+	if err != nil {
+		return fmt.Errorf("host %s: %w", h.name, err)
+	}
+	return nil
 }
 
 // close ends the host; the emulator must have stopped.

@@ -3,6 +3,7 @@ package lab
 import (
 	"encoding/json"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -10,13 +11,14 @@ import (
 type Report struct {
 	Peer           string       `json:"peer"` // what the command was run through
 	ExitCode       int          `json:"exit_code"`
-	Error          string       `json:"error,omitempty"`  // why there was no run
-	SetupSeconds   float64      `json:"setup_seconds"`    // until the first packet had gone through and back
-	CommandSeconds float64      `json:"command_seconds"`  //
-	CPUSeconds     [2]float64   `json:"cpu_seconds"`      // of the peer's programs in hosts A and B
-	Up             WireReport   `json:"up"`               // from A to B
-	Down           WireReport   `json:"down"`             //
-	Hosts          []hostStatus `json:"tunnel,omitempty"` // what the tunnel tells of itself
+	Error          string       `json:"error,omitempty"`      // why there was no run
+	SetupSeconds   float64      `json:"setup_seconds"`        // until the first packet had gone through and back
+	CommandSeconds float64      `json:"command_seconds"`      //
+	CPUSeconds     [2]float64   `json:"cpu_seconds"`          // of the peer's programs in hosts A and B
+	CommandsCPU    [2]float64   `json:"commands_cpu_seconds"` // of the background commands
+	Up             WireReport   `json:"up"`                   // from A to B
+	Down           WireReport   `json:"down"`                 //
+	Hosts          []hostStatus `json:"tunnel,omitempty"`     // what the tunnel tells of itself
 }
 
 // WireReport is what one direction of the link did. Bytes are of IP.
@@ -34,12 +36,18 @@ type WireReport struct {
 }
 
 // fill takes the figures of a world that was closed.
-func (r *Report) fill(w *world, cpu [2]time.Duration) {
-	up, down := w.wire.stats()
-	r.Up, r.Down = up.report(w.drops[0]), down.report(w.drops[1])
+func (r *Report) fill(w *world, cpu [2]time.Duration, commands []*child) {
 	for i, d := range cpu {
 		r.CPUSeconds[i] = d.Seconds()
 	}
+	for _, c := range commands {
+		r.CommandsCPU[strings.Index("ab", c.name)] += c.cpu().Seconds()
+	}
+	if w.wire == nil {
+		return
+	}
+	up, down := w.wire.stats()
+	r.Up, r.Down = up.report(w.drops[0]), down.report(w.drops[1])
 }
 
 func (w *Wire) report(missed uint64) WireReport {

@@ -29,6 +29,7 @@ import (
 // Options is what the user wants.
 type Options struct {
 	Link       Path
+	Cable      bool // a plain veth pair instead of the link: as fast as the machine
 	NoTunnel   bool
 	Bandwidth  int64    // bit/s of IP bytes that the tunnel may send each way; 0 is the link's rate
 	Redundancy *float64 // the tunnel's cap on datagrams in advance per datagram of new data; nil is none ("auto")
@@ -149,7 +150,7 @@ func (opt *Options) pcapName(carrier string, runs int) string {
 // once runs the command through one carrier.
 func (opt *Options) once(ctx context.Context, dir string, kind *carrierKind) (r Report, err error) {
 	r = Report{Peer: kind.name, ExitCode: 1}
-	w, err := newWorld(worldConfig{opt.Link, opt.Congestion, opt.Seed, opt.Pcap})
+	w, err := newWorld(worldConfig{opt.Link, opt.Congestion, opt.Seed, opt.Pcap, opt.Cable})
 	if err != nil {
 		return r, err
 	}
@@ -191,9 +192,12 @@ func (opt *Options) once(ctx context.Context, dir string, kind *carrierKind) (r 
 		r.Hosts = c.counters()
 	}
 	c.stop()
+	for _, child := range children {
+		child.stop()
+	}
 	w.close()
-	r.fill(w, c.cpu())
-	if !opt.Quiet {
+	r.fill(w, c.cpu(), children)
+	if !opt.Quiet && !opt.Cable {
 		summarise(opt.Stderr, w, r.Hosts)
 	}
 	return r, errors.Join(err, w.err)
@@ -257,7 +261,11 @@ func (opt *Options) banner(w *world, kind *carrierKind) {
 	if opt.Quiet {
 		return
 	}
-	opt.say("link: %s", describe(w.path))
+	if opt.Cable {
+		opt.say("link: a plain cable")
+	} else {
+		opt.say("link: %s", describe(w.path))
+	}
 	opt.say("TCP congestion control: %s", congestionNote(opt.Congestion, w.a.congestion))
 	switch {
 	case kind.v4 == directB:

@@ -23,6 +23,7 @@ type worldConfig struct {
 	congestion string // TCP congestion control of the hosts
 	seed       uint64
 	pcap       string // file to record both wires in, "" for none
+	cable      bool   // a veth pair instead of the emulated link
 }
 
 // newWorld makes hosts A and B and starts the emulator.
@@ -30,12 +31,24 @@ func newWorld(cfg worldConfig) (*world, error) {
 	path, congestion := cfg.path, cfg.congestion
 	w := &world{path: path}
 	mtu := min(path.Up.MTU, path.Down.MTU)
-	var errA, errB error
-	w.a, errA = newHost("A", mtu, congestion, directA, directA6)
-	if errA == nil {
-		w.b, errB = newHost("B", mtu, congestion, directB, directB6)
+	var err error
+	w.a, err = newHost("A", cfg.cable, congestion)
+	if err == nil {
+		w.b, err = newHost("B", cfg.cable, congestion)
 	}
-	err := errors.Join(errA, errB)
+	if err == nil && cfg.cable {
+		if err = w.a.connect(w.b); err == nil {
+			err = w.configure(mtu)
+		}
+		if err != nil {
+			w.close()
+			return nil, err
+		}
+		return w, nil
+	}
+	if err == nil {
+		err = w.configure(mtu)
+	}
 	if err == nil && cfg.pcap != "" {
 		w.capture, err = newCapture(cfg.pcap)
 	}
@@ -47,6 +60,11 @@ func newWorld(cfg worldConfig) (*world, error) {
 		return nil, err
 	}
 	return w, nil
+}
+
+// configure brings up the hosts' ends of the wire.
+func (w *world) configure(mtu int) error {
+	return errors.Join(w.a.configure(mtu, directA, directA6), w.b.configure(mtu, directB, directB6))
 }
 
 // close stops the emulator and ends the hosts. It may be called again.
