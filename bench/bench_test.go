@@ -24,7 +24,7 @@ func synthetic() (Grid, Results) {
 			continue
 		}
 		r := Result{
-			Point: p, At: time.Date(2026, 1, 2+p.Repeat, 3, 4, 5, 0, time.UTC), Machine: "a machine", Busy: 0.1,
+			Point: p, At: time.Date(2026, 1, 2+p.Repeat, 3, 4, 5, 0, time.UTC), Machine: "a machine", Busy: 0.01,
 			Goodput: goodput[p.Peer][i] * (1 + 0.002*float64(p.Repeat-1)), CPU: 1, Setup: 0.1, First: 0.08, LateP99: 0.0001,
 		}
 		r.Bytes = int64(r.Goodput)
@@ -165,7 +165,7 @@ func TestPublish(t *testing.T) {
 	}
 	p := Point{g.Links[0], 10, "totg", 0}
 	busy := all[p]
-	busy.Busy = 2
+	busy.Busy = 0.2
 	all[p] = busy
 	if err := publish(document, g, all); err == nil {
 		t.Error("a busy machine's figures were published")
@@ -200,10 +200,10 @@ func TestPublishedFigures(t *testing.T) {
 }
 
 func TestLabArguments(t *testing.T) {
-	b := &Bench{totg: "totg", self: "/it's/bench", load: 4 * time.Second}
+	b := &Bench{totg: "totg", self: "/it's/bench", grid: quickGrid()}
 	link := Link{50e6, 40 * time.Millisecond}
 	for peer, want := range map[string]string{
-		"totg":      "--rate 50000000bit --rtt 40ms --queue 1BDP --loss 12.5 -- /it's/bench -role probe -target $TOTG_PEER:5201 -load 4s",
+		"totg":      "--rate 50000000bit --rtt 40ms --queue 1BDP --loss 12.5 -- /it's/bench -role probe -target $TOTG_PEER:5201 -load 3s -patience 6s",
 		"wireguard": "--loss 12.5 --no-tunnel --compare wireguard -- ",
 		"quic":      `--a exec '/it'\''s/bench' -role quic-client -server $TOTG_DIRECT`,
 	} {

@@ -50,8 +50,8 @@ func publish(document string, g Grid, all Results) error {
 		if !ok {
 			continue
 		}
-		if r.Busy > 1.5 || r.LateP99 > 0.002 {
-			return fmt.Errorf("%v was measured on a busy machine (load %.1f, packets %.1f ms late): not published", point, r.Busy, 1000*r.LateP99)
+		if r.worthless() {
+			return fmt.Errorf("%v was measured on a busy machine (%.0f %% for others, packets %.1f ms late): not published", point, 100*r.Busy, 1000*r.LateP99)
 		}
 		p.Results = append(p.Results, r)
 	}

@@ -28,6 +28,7 @@ type Grid struct {
 	Peers   []string
 	Repeats int
 	Load    time.Duration // of each download
+	Patient time.Duration // with a request
 	Raw     bool          // throughput without a link as well
 }
 
@@ -61,14 +62,15 @@ func fullGrid() Grid {
 		},
 		Losses:  []float64{0, 1, 5, 10, 20, 30, 50, 70, 90},
 		Peers:   []string{"totg", "tcp-cubic", "tcp-bbr", "wireguard", "quic", "kcptun", "openvpn"},
-		Repeats: 3, Load: 12 * time.Second, Raw: true,
+		Repeats: 3, Load: 12 * time.Second, Patient: requestTime, Raw: true,
 	}
 }
 
 // quickGrid takes under five minutes.
 func quickGrid() Grid {
 	g := fullGrid()
-	g.Links, g.Losses, g.Repeats, g.Load = g.Links[:1], []float64{0, 10, 50}, 1, 4*time.Second
+	g.Links, g.Losses, g.Repeats, g.Load = g.Links[:1], []float64{0, 10, 50}, 1, 3*time.Second
+	g.Patient = quickTime
 	return g
 }
 

@@ -55,14 +55,15 @@ func run() error {
 	flag.StringVar(&o.losses, "losses", "", "only these `PERCENTAGES`, with commas")
 	flag.StringVar(&o.links, "links", "", "only these links, as `MBIT:MS`, with commas: 50:40,20:600")
 	repeats := flag.Int("repeats", 0, "`NUMBER` of repetitions (default 3, quick 1)")
-	load := flag.Duration("load", 0, "`TIME` of each download (default 12s, quick 4s)")
+	patience := flag.Duration("patience", requestTime, "used by the benchmark itself")
+	load := flag.Duration("load", 0, "`TIME` of each download (default 12s, quick 3s)")
 	flag.StringVar(&o.role, "role", "", "used by the benchmark itself")
 	flag.StringVar(&o.target, "target", "", "used by the benchmark itself")
 	flag.StringVar(&o.server, "server", "", "used by the benchmark itself")
 	flag.Parse()
 	switch o.role {
 	case "probe":
-		return runProbe(o.target, *load)
+		return runProbe(o.target, *load, *patience)
 	case "quic-client":
 		return runQUICClient(o.server)
 	case "quic-server":
@@ -152,7 +153,7 @@ func (o *options) bench(ctx context.Context) error {
 
 // measure goes through the points that have no result yet.
 func (o *options) measure(ctx context.Context, all Results) error {
-	b, err := newBench(o.totg, o.grid.Load)
+	b, err := newBench(o.totg, o.grid)
 	if err != nil {
 		return err
 	}

@@ -20,20 +20,24 @@ type Bench struct {
 	totg string // the program under test, whose lab makes the links
 	self string // this program
 	tmp  string // a folder of our own
-	load time.Duration
+	grid Grid
 }
 
 // rawRate is what the tunnel is told for the measurement without a link, in bit/s.
 const rawRate = 10_000_000_000
 
 // newBench finds the programs. The folder that it makes has to be removed.
-func newBench(totg string, load time.Duration) (*Bench, error) {
+func newBench(totg string, grid Grid) (*Bench, error) {
 	totg, err := filepath.Abs(totg)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := os.Stat(totg); err != nil {
 		return nil, fmt.Errorf("%w (make build)", err)
+	}
+	// What the lab needs is missing for all points alike, and no result.
+	if out, err := exec.Command(totg, "lab", "--quiet", "--no-tunnel", "--", "true").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("the lab does not run: %s", lastLine(string(out)))
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -48,7 +52,7 @@ func newBench(totg string, load time.Duration) (*Bench, error) {
 		return nil, err
 	}
 	path := tmp + string(os.PathListSeparator) + os.Getenv("PATH")
-	return &Bench{totg, self, tmp, load}, os.Setenv("PATH", path)
+	return &Bench{totg, self, tmp, grid}, os.Setenv("PATH", path)
 }
 
 // missing says which peers cannot be measured here, and how that can be changed.
@@ -93,7 +97,7 @@ func (b *Bench) measure(ctx context.Context, p Point) (Result, error) {
 	r := Result{Point: p, At: time.Now().UTC().Truncate(time.Second), Machine: machine(), Busy: busy()}
 	report := filepath.Join(b.tmp, "report.json")
 	_ = os.Remove(report) // of the point before
-	ctx, cancel := context.WithTimeout(ctx, b.load+requests*requestTime+2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, b.grid.Load+requests*b.grid.Patient+2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, b.totg, b.arguments(p, report)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -166,7 +170,8 @@ func (b *Bench) arguments(p Point, report string) []string {
 	default:
 		args = append(args, "--no-tunnel", "--compare", p.Peer)
 	}
-	return append(args, "--", b.self, "-role", "probe", "-target", target, "-load", b.load.String())
+	return append(args, "--", b.self, "-role", "probe", "-target", target, "-load", b.grid.Load.String(),
+		"-patience", b.grid.Patient.String())
 }
 
 func quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
@@ -176,13 +181,39 @@ func lastLine(text string) string {
 	return lines[len(lines)-1]
 }
 
-// busy is the load average of the last minute.
-func busy() (load float64) {
-	b, err := os.ReadFile("/proc/loadavg")
-	if err == nil {
-		_, _ = fmt.Sscan(string(b), &load) // zero is "not known"
+// busyTime is how long the machine is watched before a measurement.
+const busyTime = 400 * time.Millisecond
+
+// busy is the share of the processors' time that others take, while the benchmark
+// itself does nothing.
+func busy() float64 {
+	idle, total := processors()
+	time.Sleep(busyTime)
+	idleThen, totalThen := processors()
+	if totalThen <= total {
+		return 0 // not known
 	}
-	return load
+	return 1 - (idleThen-idle)/(totalThen-total)
+}
+
+// processors are the ticks that the processors were idle, and all there were.
+func processors() (idle, total float64) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, 0
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	for i, text := range strings.Fields(line)[1:] {
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil || i > 7 { // guests are counted as users already
+			break
+		}
+		if i == 3 || i == 4 { // idle, waiting for a disk
+			idle += v
+		}
+		total += v
+	}
+	return idle, total
 }
 
 // machine is the kernel, the processor and how many of them.

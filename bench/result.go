@@ -15,7 +15,7 @@ type Result struct {
 	Point
 	At       time.Time
 	Machine  string  // kernel and processor
-	Busy     float64 // the machine's load average before
+	Busy     float64 // share of the processors that others took, just before
 	LateP99  float64 // seconds by which the emulator was late, the worse direction
 	Missed   uint64  // packets that the emulator did not get: this machine was too slow
 	Error    string  // why there are no other figures
@@ -43,6 +43,16 @@ func (r *Result) echo(q float64) float64 {
 	}
 	return r.Echo[int(q*float64(len(r.Echo)-1)+0.5)]
 }
+
+// What is above these is not worth publishing: the share of the processors that
+// others took, and seconds that the emulator was late with one packet in a hundred.
+const (
+	mostBusy = 0.1
+	mostLate = 0.002
+)
+
+// worthless says that the machine had other things to do.
+func (r *Result) worthless() bool { return r.Busy > mostBusy || r.LateP99 > mostLate }
 
 // Results are kept by point.
 type Results map[Point]Result

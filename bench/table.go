@@ -67,15 +67,18 @@ brought less than a thousandth of what the link carries) and is not measured at 
 // conditions are when, on what and how well it was measured.
 func conditions(all Results) string {
 	var first, last, machine string
-	busy, late, missed := 0.0, 0.0, uint64(0)
-	repeats := 0
+	late, missed := 0.0, uint64(0)
+	repeats, worthless := 0, 0
 	for p, r := range all {
 		at := r.At.Format("2006-01-02")
 		if first == "" || at < first {
 			first = at
 		}
 		last, machine = max(last, at), r.Machine
-		busy, missed = max(busy, r.Busy), missed+r.Missed
+		missed += r.Missed
+		if r.worthless() {
+			worthless++
+		}
 		late = max(late, r.LateP99)
 		repeats = max(repeats, p.Repeat+1)
 	}
@@ -85,8 +88,8 @@ func conditions(all Results) string {
 	}
 	text := fmt.Sprintf("Measured on %s on %s; %d measurements, up to %d of each point. 99 %% of the packets were less than %.1f ms late in the worst of them.",
 		when, machine, len(all), repeats, 1000*late)
-	if busy > 1.5 {
-		text += fmt.Sprintf("\n\n**The machine was busy (load %.1f) before some measurement: these figures are worth little.**", busy)
+	if worthless > 0 {
+		text += fmt.Sprintf("\n\n**The machine was busy with other things in %d of the measurements: these figures are worth little.**", worthless)
 	}
 	if missed > 0 {
 		text += fmt.Sprintf("\n\n**%d packets never reached the emulated link: the machine is too slow for some point.**", missed)
