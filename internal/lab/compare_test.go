@@ -2,6 +2,8 @@ package lab
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -80,4 +82,69 @@ func TestCarriers(t *testing.T) {
 	if c, err := direct(context.Background(), nil, carrierConfig{}); err != nil || c.counters() != nil {
 		t.Error(c, err)
 	}
+}
+
+// Each peer that is installed carries a TCP connection from A to B.
+func TestPeersCarryTCP(t *testing.T) {
+	for _, name := range []string{"wireguard", "kcptun", "openvpn"} {
+		t.Run(name, func(t *testing.T) {
+			k, err := findCarrier(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if why := k.missing(); why != "" {
+				t.Skipf("%s IS NOT TESTED: %s", name, why)
+			}
+			self, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := job{
+				Settings: map[string]string{"rate": "20mbit", "rtt": "10ms"}, Quiet: true, Compare: []string{name},
+				B: portEnv + "=listen exec " + self, Command: []string{"/bin/sh", "-c", portEnv + "=$TOTG_PEER exec " + self},
+			}.run(t)
+			if o.code != 0 || o.stdout != "hello from B\n" {
+				t.Errorf("%+v", o)
+			}
+		})
+	}
+}
+
+// A cable has neither rate nor delay, and the report says nothing of a link.
+func TestCable(t *testing.T) {
+	report := filepath.Join(t.TempDir(), "x.json")
+	o := job{
+		Settings: map[string]string{"rate": "8kbit"}, Cable: true, Report: report,
+		Command: []string{"/bin/sh", "-c", "ping -q -c 3 -i 0.01 -s 1400 $TOTG_DIRECT >/dev/null"},
+	}.run(t)
+	b, err := os.ReadFile(report)
+	if err != nil || o.code != 0 || !strings.Contains(o.stderr, "link: a plain cable\n") || !strings.Contains(string(b), `"sent": 0,`) {
+		t.Errorf("%+v, %v\n%s", o, err, b)
+	}
+}
+
+// FuzzChange: a change of the schedule comes from the user's command line. Whatever
+// it says, the link is valid or refused.
+func FuzzChange(f *testing.F) {
+	for _, text := range []string{
+		"at=5s every=15s outage=100ms-300ms direction=up", "at=1s rate=5mbit loss=3 burst=4", "at=1s jitter=9h", "at=", "=", "at=1s at=2s", "at=0s every=1ns outage=1h",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var s Spec
+		if err := s.Change(text); err != nil {
+			if !IsUsage(err) {
+				t.Errorf("%q: %v", text, err)
+			}
+			return
+		}
+		path, err := s.Resolve()
+		if err != nil && !IsUsage(err) {
+			t.Errorf("%q: %v", text, err)
+		}
+		if err == nil && len(path.Up.Schedule)+len(path.Down.Schedule) == 0 {
+			t.Errorf("%q was accepted and did nothing", text)
+		}
+	})
 }

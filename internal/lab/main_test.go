@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -31,6 +32,7 @@ type job struct {
 
 	Pcap, Report, Congestion string
 	Compare                  []string
+	Cable                    bool
 	Settings                 map[string]string
 	Command                  []string
 	A, B                     string
@@ -43,6 +45,10 @@ func TestMain(m *testing.M) {
 		n, err := strconv.ParseInt(rate, 10, 64)
 		must(err)
 		must(sendLoad(n))
+		os.Exit(0)
+	}
+	if where := os.Getenv(portEnv); where != "" {
+		must(hello(where))
 		os.Exit(0)
 	}
 	text := os.Getenv(jobEnv)
@@ -86,7 +92,7 @@ func (j job) do() (int, error) {
 		return showCongestion(ctx, path, j.Congestion)
 	}
 	return Run(ctx, Options{
-		Link: path, NoTunnel: true, Pcap: j.Pcap, Report: j.Report, Compare: j.Compare, CommandA: j.A, CommandB: j.B, Command: j.Command, Congestion: DefaultCongestion,
+		Link: path, NoTunnel: true, Pcap: j.Pcap, Report: j.Report, Compare: j.Compare, Cable: j.Cable, Port: helloPort, CommandA: j.A, CommandB: j.B, Command: j.Command, Congestion: DefaultCongestion,
 		Seed: 1, Quiet: j.Quiet, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	})
 }
@@ -178,6 +184,42 @@ func congestionOf(c net.Conn) (name string) {
 	must(raw.Control(func(fd uintptr) { name, err = unix.GetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION) }))
 	must(err)
 	return trimZero(name)
+}
+
+const (
+	portEnv   = "TOTG_LAB_HELLO" // makes the test binary say hello, "listen" in B, else to that address
+	helloPort = 5201
+)
+
+// hello sends or receives a greeting on helloPort.
+func hello(where string) error {
+	if where == "listen" {
+		l, err := net.Listen("tcp", fmt.Sprintf(":%d", helloPort))
+		if err != nil {
+			return err
+		}
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return err
+			}
+			_, _ = io.WriteString(c, "hello from B\n") // a forwarder may only have knocked
+			_ = c.Close()
+		}
+	}
+	var err error
+	for range 100 { // the listener may come up late, behind a forwarder that does not say so
+		var c net.Conn
+		if c, err = net.Dial("tcp", net.JoinHostPort(where, strconv.Itoa(helloPort))); err == nil {
+			var text []byte
+			if text, err = io.ReadAll(c); len(text) > 0 {
+				_, err = os.Stdout.Write(text)
+				return err
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return fmt.Errorf("no greeting: %w", err)
 }
 
 // become starts this process again as an unprivileged user on a usual system: one

@@ -33,14 +33,8 @@ const wireguardSockets = "/var/run/wireguard"
 
 // startWireguard starts wireguard-go in both hosts.
 func startWireguard(ctx context.Context, w *world, cfg carrierConfig) (carrier, error) {
-	if err := os.MkdirAll(wireguardSockets, 0o700); err != nil {
-		// A user may not write there, but has mounts of its own in here.
-		if err := unix.Mount("run", "/run", "tmpfs", 0, "mode=0755"); err != nil {
-			return nil, fmt.Errorf("%w: wireguard-go needs %s: %w", ErrPeer, wireguardSockets, err)
-		}
-		if err := os.MkdirAll(wireguardSockets, 0o700); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrPeer, err)
-		}
+	if err := hideSockets(); err != nil {
+		return nil, fmt.Errorf("%w: wireguard-go needs %s: %w", ErrPeer, wireguardSockets, err)
 	}
 	var keys [2]*ecdh.PrivateKey
 	for i := range keys {
@@ -76,6 +70,19 @@ func startWireguard(ctx context.Context, w *world, cfg carrierConfig) (carrier, 
 		return nil, fmt.Errorf("%w: wireguard-go: %w", ErrPeer, err)
 	}
 	return p, nil
+}
+
+// hideSockets gives wireguard-go a folder that no other lab and no tunnel of the
+// host's sees. The lab's mounts are its own, and nothing is made on the host.
+func hideSockets() error {
+	at := wireguardSockets
+	if _, err := os.Stat(at); err != nil {
+		at = "/run"
+	}
+	if err := unix.Mount("run", at, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755"); err != nil {
+		return err
+	}
+	return os.MkdirAll(wireguardSockets, 0o700)
 }
 
 // configureWireguard speaks wireguard's configuration protocol.
