@@ -46,6 +46,7 @@ same 'no rate'
 
 func TestScriptsLeaveNothingBehind(t *testing.T) {
 	needUML(t)
+	t.Parallel() // no timing in it
 	out := run(t, program(t), "", 5*time.Minute, "./uml.sh", "bash", "-c", onAMachine)
 	var got []string
 	for line := range strings.Lines(out) {
