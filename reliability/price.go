@@ -12,7 +12,7 @@ const (
 	// wasteFast and wasteSlow are the share of useless arrivals that θ is
 	// steered to, for blocks that take no time to send and for such as take
 	// slowBlock or longer: there is more to gain where they delay much.
-	wasteFast, wasteSlow = 0.004, 0.021
+	wasteFast, wasteSlow = 0.008, 0.021
 	slowBlock            = 240 * time.Millisecond
 	// priceGain is the change of θ per round trip and unit of difference, and
 	// priceGainFirst the first such change: it falls by 1/e in priceSettling
