@@ -50,7 +50,7 @@ func exitWith(code int, err error) error {
 func newLabCmd() *cobra.Command {
 	opt := lab.Options{Congestion: lab.DefaultCongestion}
 	flags := &linkFlags{profile: lab.DefaultProfile}
-	bandwidth, redundancy, list := "", config.AutoRedundancy.String(), false
+	list, tun := false, labTunnel{mode: string(config.RateFair), redundancy: config.AutoRedundancy.String()}
 	cmd := &cobra.Command{
 		Use:   "lab [flags] [--] [command ...]",
 		Short: "Run a command on a host behind an emulated lossy link, with the tunnel over it",
@@ -80,7 +80,7 @@ added to its name, one of them. Percentages are plain numbers.`,
 			if opt.Link, err = flags.path(); err != nil {
 				return exitWith(2, err)
 			}
-			if err = tunnelFlags(&opt, bandwidth, redundancy); err != nil {
+			if err = tun.apply(&opt); err != nil {
 				return exitWith(2, err)
 			}
 			opt.Command = args
@@ -97,8 +97,9 @@ added to its name, one of them. Percentages are plain numbers.`,
 	f.StringVar(&opt.CommandA, "a", "", "shell `COMMAND` to run in the background of host A")
 	f.StringVar(&opt.CommandB, "b", "", "shell `COMMAND` to run in the background of host B")
 	f.BoolVar(&opt.NoTunnel, "no-tunnel", false, "the link alone")
-	f.StringVar(&bandwidth, "bandwidth", "", "`RATE` that the tunnel may send each way (default: the link's)")
-	f.StringVar(&redundancy, "redundancy", redundancy, "cap on what the tunnel sends in advance, per datagram of new data: auto or a `NUMBER`")
+	f.StringVar(&tun.mode, "rate-mode", tun.mode, "`MODE` in which the tunnel finds its rate: fair, scavenger or fixed")
+	f.StringVar(&tun.bandwidth, "bandwidth", "", "`RATE` that the tunnel may send at most each way (default: no bound; with fixed, the link's rate)")
+	f.StringVar(&tun.redundancy, "redundancy", tun.redundancy, "cap on what the tunnel sends in advance, per datagram of new data: auto or a `NUMBER`")
 	f.BoolVar(&opt.ARQ, "arq", false, "the tunnel without coding, for comparison: what is lost is sent again, and nothing else")
 	f.StringVar(&opt.Congestion, "congestion", opt.Congestion, "TCP congestion control of both hosts, by its `NAME`")
 	f.Uint64Var(&opt.Seed, "seed", 0, "`NUMBER` that the link's randomness starts from (default: a new one)")
@@ -108,14 +109,26 @@ added to its name, one of them. Percentages are plain numbers.`,
 	return cmd
 }
 
-// tunnelFlags sets what the flags say of the tunnel.
-func tunnelFlags(opt *lab.Options, bandwidth, redundancy string) (err error) {
-	if bandwidth != "" {
-		if opt.Bandwidth, err = lab.ParseRate(bandwidth); err != nil {
+// labTunnel is what the flags say of the tunnel.
+type labTunnel struct{ mode, bandwidth, redundancy string }
+
+// apply checks the flags and sets the options.
+func (f *labTunnel) apply(opt *lab.Options) (err error) {
+	switch config.RateMode(f.mode) {
+	case config.RateFair:
+	case config.RateScavenger:
+		opt.Scavenger = true
+	case config.RateFixed:
+		opt.Fixed = true
+	default:
+		return fmt.Errorf("--rate-mode: %q is no rate mode: choose fair, scavenger or fixed", f.mode)
+	}
+	if f.bandwidth != "" {
+		if opt.Bandwidth, err = lab.ParseRate(f.bandwidth); err != nil {
 			return fmt.Errorf("--bandwidth: %w", err)
 		}
 	}
-	r, err := config.ParseRedundancy(redundancy)
+	r, err := config.ParseRedundancy(f.redundancy)
 	if err != nil {
 		return fmt.Errorf("--redundancy: %w", err)
 	}

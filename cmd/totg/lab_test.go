@@ -19,6 +19,7 @@ func TestLabMistakes(t *testing.T) {
 		{"lab --burst 5 --loss 90", "burst 5 is too short for a loss of 0.9"},
 		{"lab --profile moon", `no profile "moon"; there are clean, geo,`},
 		{"lab --profiles /no/such/file", "--profiles: open /no/such/file: no such file"},
+		{"lab --rate-mode fast", `--rate-mode: "fast" is no rate mode`},
 		{"lab --bandwidth all", `--bandwidth: cannot read rate "all"`},
 		{"lab --redundancy some", `--redundancy: "some" is no redundancy: write "auto" or a number from 0 to 100`},
 		{"lab --redundancy -1", `--redundancy: "-1" is out of range: write "auto" or a number from 0 to 100`},
@@ -65,10 +66,11 @@ func TestLabRuns(t *testing.T) {
 // The flags of the tunnel reach the lab; without them it decides.
 func TestLabTunnelFlags(t *testing.T) {
 	var opt lab.Options
-	if err := tunnelFlags(&opt, "", "auto"); err != nil || opt.Bandwidth != 0 || opt.Redundancy != nil {
+	if err := (&labTunnel{"fair", "", "auto"}).apply(&opt); err != nil || opt.Bandwidth != 0 || opt.Redundancy != nil || opt.Fixed {
 		t.Errorf("without flags: %+v, %v", opt, err)
 	}
-	if err := tunnelFlags(&opt, "20mbit", "0"); err != nil || opt.Bandwidth != 20e6 || opt.Redundancy == nil || *opt.Redundancy != 0 {
+	err := (&labTunnel{"fixed", "20mbit", "0"}).apply(&opt)
+	if err != nil || opt.Bandwidth != 20e6 || opt.Redundancy == nil || *opt.Redundancy != 0 || !opt.Fixed {
 		t.Errorf("with flags: %+v, %v", opt, err)
 	}
 }
