@@ -33,7 +33,7 @@ race: ## Run the tests under the race detector
 
 lint: $(LINT) ## Run the linter (pinned, installed into bin/ if missing) and shellcheck
 	$(LINT) run ./...
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run $(wildcard scripts/*.sh scripts/*/*.sh); \
+	@if command -v shellcheck >/dev/null; then shellcheck -x .ci/run $(wildcard scripts/*.sh scripts/*/*.sh); \
 	else echo 'lint: shellcheck is not installed: scripts not checked' >&2; fi
 
 fuzz: ## Fuzz every target for T seconds (T=10)

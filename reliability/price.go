@@ -8,14 +8,18 @@ import (
 // Control of redundancy.
 const (
 	// priceFirst is θ of bulk at the start, priceMin and priceMax its range.
-	priceFirst, priceMin, priceMax = 0.6, 0.5, 0.98
+	priceFirst, priceMin, priceMax = 0.7, 0.5, 0.98
 	// wasteFast and wasteSlow are the share of useless arrivals that θ is
 	// steered to, for blocks that take no time to send and for such as take
 	// slowBlock or longer: there is more to gain where they delay much.
 	wasteFast, wasteSlow = 0.008, 0.021
 	slowBlock            = 240 * time.Millisecond
-	// priceGain is the change of θ per round trip and unit of difference.
-	priceGain = 0.2
+	// priceGain is the change of θ per round trip and unit of difference, and
+	// priceGainFirst the first such change: it falls by 1/e in priceSettling
+	// changes, so that a wrong start costs little and the noise of a single
+	// round trip moves little later.
+	priceGain, priceGainFirst = 0.2, 0.8
+	priceSettling             = 50
 	// latePrice is the least share of θ that a block pays after each attempt
 	// in vain, for the first lateAttempts of them.
 	latePrice, lateAttempts = 1.0 / 3, 3
@@ -60,6 +64,7 @@ type price struct {
 	spares, before     uint64        // flooded with spare capacity: then, and a look earlier
 	sent, busy         uint64        // datagrams, and those sent with a backlog, then
 	looks              int           // so far, at most 2
+	gain               float64       // of the next change of θ
 	at                 time.Duration // of the last look
 }
 
@@ -78,7 +83,8 @@ func (s *Sender) steer(at time.Duration, r *Receipt) {
 	}
 	if c.looks == 2 && spares == c.before {
 		waste := float64(r.Useless-c.useless) / float64(r.Datagrams-c.datagrams)
-		c.theta = min(max(c.theta+priceGain*(min(waste, 1)-s.wasteTarget()/c.patience), priceMin), priceMax)
+		c.theta = min(max(c.theta+c.gain*(min(waste, 1)-s.wasteTarget()/c.patience), priceMin), priceMax)
+		c.gain = max(priceGain, c.gain*(1-1.0/priceSettling))
 	}
 	c.useless, c.datagrams, c.at, c.sent, c.busy = r.Useless, r.Datagrams, at, sent, s.busy
 	c.before, c.spares = c.spares, spares

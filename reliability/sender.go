@@ -83,7 +83,7 @@ func NewSender(now time.Time, cfg SenderConfig) *Sender {
 	}
 	control := rate.New(now, cfg.Rate)
 	return &Sender{
-		price: price{theta: priceFirst, patience: patienceFirst}, credit: cfg.Redundancy * redundancyCredit,
+		price: price{theta: priceFirst, patience: patienceFirst, gain: priceGainFirst}, credit: cfg.Redundancy * redundancyCredit,
 		cfg: cfg, start: now, rate: control, pacer: pacer{rate: control.Rate(now)},
 		store: newBlockStore(), log: newTransmissionLog(),
 	}

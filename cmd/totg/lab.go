@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"strings"
@@ -50,7 +51,7 @@ func exitWith(code int, err error) error {
 func newLabCmd() *cobra.Command {
 	opt := lab.Options{Congestion: lab.DefaultCongestion}
 	flags := &linkFlags{profile: lab.DefaultProfile}
-	list, tun := false, labTunnel{mode: string(config.RateFair), redundancy: config.AutoRedundancy.String()}
+	list, tc, tun := false, false, labTunnel{mode: string(config.RateFair), redundancy: config.AutoRedundancy.String()}
 	cmd := &cobra.Command{
 		Use:   "lab [flags] [--] [command ...]",
 		Short: "Run a command on a host behind an emulated lossy link, with the tunnel over it",
@@ -80,6 +81,9 @@ added to its name, one of them. Percentages are plain numbers.`,
 			if opt.Link, err = flags.path(); err != nil {
 				return exitWith(2, err)
 			}
+			if tc {
+				return exitWith(0, writeTC(cmd, &opt))
+			}
 			if err = tun.apply(&opt); err != nil {
 				return exitWith(2, err)
 			}
@@ -106,7 +110,21 @@ added to its name, one of them. Percentages are plain numbers.`,
 	f.BoolVarP(&opt.Quiet, "quiet", "q", false, "neither introduction nor counters")
 	f.BoolVarP(&opt.Verbose, "verbose", "v", false, "show what daemons and background commands print")
 	f.BoolVar(&list, "list", false, "list the profiles and exit")
+	f.BoolVar(&tc, "tc", false, "write the link as arguments of tc netem, for scripts/netem, and exit")
 	return cmd
+}
+
+// writeTC writes the link for the scripts that build it from tc netem, and warns
+// of what is missing there.
+func writeTC(cmd *cobra.Command, opt *lab.Options) error {
+	if opt.Seed == 0 {
+		opt.Seed = rand.Uint64()
+	}
+	missing, err := lab.WriteTC(cmd.OutOrStdout(), opt.Link, opt.Seed)
+	for _, key := range missing {
+		cmd.PrintErrf("totg lab: tc netem has no %s like that: left out\n", key)
+	}
+	return err
 }
 
 // labTunnel is what the flags say of the tunnel.

@@ -25,7 +25,8 @@ const jobEnv = "TOTG_LAB_TEST"
 
 // job is what a test wants to be done inside a lab.
 type job struct {
-	Kind     string // "run" or "measure"
+	Kind     string // "run", "measure" or "load"
+	Load     int64  // bit/s, 0 for as much as possible
 	Settings map[string]string
 	Command  []string
 	A, B     string
@@ -34,6 +35,12 @@ type job struct {
 }
 
 func TestMain(m *testing.M) {
+	if rate := os.Getenv(loadEnv); rate != "" {
+		n, err := strconv.ParseInt(rate, 10, 64)
+		must(err)
+		must(sendLoad(n))
+		os.Exit(0)
+	}
 	text := os.Getenv(jobEnv)
 	if text == "" {
 		os.Exit(m.Run())
@@ -67,6 +74,9 @@ func (j job) do() (int, error) {
 	}
 	if j.Kind == "measure" {
 		return measure(ctx, path)
+	}
+	if j.Kind == "load" {
+		return load(ctx, path, j.Load)
 	}
 	return Run(ctx, Options{
 		Link: path, NoTunnel: true, CommandA: j.A, CommandB: j.B, Command: j.Command, Congestion: DefaultCongestion,
@@ -151,31 +161,31 @@ type outcome struct {
 }
 
 // start starts a job in a process of its own.
-func (j job) start(t *testing.T) (cmd *exec.Cmd, wait func() outcome) {
-	t.Helper()
+func (j job) start(tb testing.TB) (cmd *exec.Cmd, wait func() outcome) {
+	tb.Helper()
 	text, err := json.Marshal(j)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	cmd = exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), jobEnv+"="+string(text), "TMPDIR="+os.TempDir())
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return cmd, func() outcome {
 		code, err := exitCode(cmd.Wait())
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		return outcome{stdout.String(), stderr.String(), code}
 	}
 }
 
-func (j job) run(t *testing.T) outcome {
-	t.Helper()
-	_, wait := j.start(t)
+func (j job) run(tb testing.TB) outcome {
+	tb.Helper()
+	_, wait := j.start(tb)
 	return wait()
 }
 
