@@ -127,6 +127,21 @@ func (c *Controller) Rate(now time.Time) int64 {
 	return int64(8 * c.clamp(r))
 }
 
+// Phase is what the controller does now.
+func (c *Controller) Phase() Phase { return c.phase }
+
+// Estimate is what the path is thought to carry, in bit/s of IP bytes, within the
+// bounds of the rate; in HELLO and STARTUP what it carried so far.
+func (c *Controller) Estimate() int64 {
+	switch c.phase {
+	case Hello:
+		return int64(8 * c.floor)
+	case Startup:
+		return int64(8 * c.startup.average)
+	}
+	return int64(8 * c.estimate)
+}
+
 // Hold is the time before which no datagram may leave: the pause between two
 // bursts of STARTUP. It is zero, or past, if there is none.
 func (c *Controller) Hold() time.Time {
@@ -185,6 +200,7 @@ func (c *Controller) OnReceipt(now time.Time, r *Report) {
 	if int64(r.Largest) <= c.largest || !c.log.known(r.Largest) {
 		return
 	}
+	c.silence.onNews(at)
 	arrival := c.unwrap(r.Arrival)
 	var room [maxSamples]sample
 	list := c.samples(r, c.largest, arrival, room[:0])
@@ -254,7 +270,7 @@ func (c *Controller) roundTrip() time.Duration {
 // target (G-2).
 func (c *Controller) measure(at time.Duration, dt float64) {
 	rtt := c.roundTrip()
-	least, spread := c.history.least(max(rtt/3, loopMin/3))
+	least, spread := c.history.least(min(max(rtt/3, queueMin), queueMax))
 	c.queue = max(seconds(least-c.base.value()), 0)
 	if c.phase != Run {
 		return // bursts make a spread of their own
@@ -327,18 +343,3 @@ func (j *jitter) add(queue, spread, dt float64) {
 }
 
 func (j *jitter) value() float64 { return max(j.spread, j.wander) }
-
-// Estimate is what the path is thought to carry, in bit/s of IP bytes, within the
-// bounds of the rate; in HELLO and STARTUP what it carried so far.
-func (c *Controller) Estimate() int64 {
-	switch c.phase {
-	case Hello:
-		return int64(8 * c.floor)
-	case Startup:
-		return int64(8 * c.startup.average)
-	}
-	return int64(8 * c.estimate)
-}
-
-// Phase is what the controller does now.
-func (c *Controller) Phase() Phase { return c.phase }

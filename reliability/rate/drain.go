@@ -51,7 +51,7 @@ func (c *Controller) endDrain(at time.Duration) {
 		d.active = false
 		d.next = at + duration(c.rarity()*max(seconds(drainPeriod), drainRTTs*rtt))
 		d.refilled = at + duration(1.5*c.loopTime())
-		c.log.idles++ // no slope goes across a drain: the link may have been idle
+		c.log.cuts++ // no slope goes across a drain: the link may have been idle
 		d.from, d.least, d.count = at-4*time.Millisecond, 1e9, 0
 		d.judge = at + duration(growRTTs*rtt) + growPause
 		c.follow.quiet = at + duration(quietRTTs*rtt) + quietTime

@@ -43,6 +43,7 @@ func (h *history) least(window time.Duration) (delay, spread time.Duration) {
 // span is a stretch of arrivals in which the queue never fell below a bound.
 type span struct {
 	rate   float64       // packet-number slope (G-1), in bytes/s
+	flat   float64       // seconds between the least and the greatest delay
 	length time.Duration // between the arrivals that it was measured on
 }
 
@@ -57,7 +58,7 @@ func (h *history) slope(busy, window time.Duration) (span, bool) {
 	n := 0
 	for n < h.kept() {
 		s := h.back(n)
-		if s.delay() < busy || s.idles != newest.idles || (newest.arrival-s.arrival > window && n >= sparse) {
+		if s.delay() < busy || s.idles != newest.idles || s.cuts != newest.cuts || (newest.arrival-s.arrival > window && n >= sparse) {
 			break
 		}
 		n++
@@ -76,11 +77,15 @@ func (h *history) slope(busy, window time.Duration) (span, bool) {
 			early = s
 		}
 	}
+	least, most := newest.delay(), newest.delay()
+	for i := range n {
+		least, most = min(least, h.back(i).delay()), max(most, h.back(i).delay())
+	}
 	length := late.arrival - early.arrival
 	if late.pn <= early.pn || length <= 0 {
 		return span{}, false
 	}
-	return span{rate: float64(late.bytes-early.bytes) / seconds(length), length: length}, true
+	return span{rate: float64(late.bytes-early.bytes) / seconds(length), length: length, flat: seconds(most - least)}, true
 }
 
 // baseline is the least one-way delay over a sliding window, in four parts.

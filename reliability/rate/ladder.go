@@ -81,13 +81,16 @@ func (c *Controller) judge(at time.Duration) {
 // enough reports whether a level has lasted for a verdict: the wider the step,
 // the fewer arrivals tell.
 func (c *Controller) enough(level *stretch) bool {
-	if level.time < seconds(c.roundTrip()) || level.arrived < judgeArrivals/2 {
+	if level.time < seconds(c.roundTrip()) || level.arrived < judgeArrivals/2 || level.share() == 0 {
 		return false
 	}
 	if level.time >= seconds(judgeTime) {
 		return true
 	}
 	g := c.stepSize()
+	if ref := c.ladder.reference.rate(); ref > 0 {
+		g = min(max(g, math.Abs(level.rate()/ref-1)), stepMax)
+	}
 	return level.arrived >= judgeArrivals+judgeNoise*(1-level.share())*c.loss.inflation()/(g*g)
 }
 
@@ -144,22 +147,28 @@ func (c *Controller) goDown(step float64) {
 	c.setEstimate(c.ladder.reference.rate() * (1 - step))
 }
 
-// judgeDown keeps a lower level that delivers as much, and goes on down.
+// judgeDown compares a lower level with the reference. If it lost less, the
+// reference was above what the path takes: what it delivered, by the share that
+// arrives at the lower level, is the capacity. If it lost the same, that is the
+// reference's rate again: the loss is not ours.
 func (c *Controller) judgeDown(at time.Duration, level *stretch) {
 	l := &c.ladder
 	c.follow.verdict = true
-	e, sigma := c.elasticity(level)
-	if e < elastic && level.rate() < l.reference.rate() {
-		l.reference, l.verified = *level, at
+	low, high := level.rate(), l.reference.rate()
+	capacity := min(max(l.reference.delivered()/level.share(), low), max(low, high))
+	if capacity < high*(1-downMin/2) {
 		l.shallow, l.seenQueue = true, max(l.seenQueue, c.queue)
-		if 1-level.share() > downLoss {
-			c.goDown(min(downMax, max(l.downStep, 2*sigma)*downGrowth))
-			return
-		}
 	}
+	c.startup.reference = *level // what gets through at a rate that is fine
+	l.reference = *level
+	l.reference.bytes = capacity * level.time
 	l.down, l.verified = false, at
 	l.holdUntil = at + duration(l.hold)
-	c.setEstimate(l.reference.rate())
+	if capacity <= low*1.05 && 1-level.share() > downLoss { // further down it may be better still
+		c.goDown(min(downMax, l.downStep*downGrowth))
+		return
+	}
+	c.setEstimate(capacity)
 }
 
 // judgeUp keeps a higher level that is paid for, and goes back from one that is
@@ -191,7 +200,10 @@ func (c *Controller) sameLevel(at time.Duration, level *stretch) {
 	if c.queue >= visibleShare*c.target && !l.shallow {
 		return
 	}
+	doubt := c.loss.excess(level, &c.startup.reference, excessSigmas) && at-l.verified > doubtAfter
 	switch {
+	case doubt:
+		c.goDown(min(max(1-level.share()/c.startup.reference.share(), downMin), downMax))
 	case at-l.verified > downAfter && 1-level.share() > downLoss && (l.shallow || c.queue < 0.1*c.target):
 		c.goDown(max(downMin, c.stepSize()))
 	case at > l.holdUntil && l.shallow:

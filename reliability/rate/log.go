@@ -8,6 +8,7 @@ type record struct {
 	bytes uint64        // sent up to and with it, in IP bytes
 	size  int
 	idles uint32 // how often the sender had nothing to send until then
+	cuts  uint32 // drains that ended until then
 }
 
 // sendLog keeps the records of packet numbers that a report may still speak of.
@@ -16,6 +17,7 @@ type sendLog struct {
 	head, next uint64   // packet numbers kept: head … next-1
 	bytes      uint64
 	idles      uint32
+	cuts       uint32
 }
 
 // add records the next packet number.
@@ -31,7 +33,7 @@ func (l *sendLog) add(at time.Duration, size int, limited bool) {
 			l.grow()
 		}
 	}
-	l.ring[l.next%uint64(len(l.ring))] = record{at: at, bytes: l.bytes, size: size, idles: l.idles}
+	l.ring[l.next%uint64(len(l.ring))] = record{at: at, bytes: l.bytes, size: size, idles: l.idles, cuts: l.cuts}
 	l.next++
 }
 

@@ -49,18 +49,27 @@ const (
 
 // The delay loop.
 const (
-	loopMin              = 30 * time.Millisecond // least time constant
-	gainMin, gainMax     = 0.4, 1.25             // of the rate over the estimate
-	gainBlind            = 1.03                  // greatest one while nothing queues
-	estimateGain         = 1.5                   // of the slope, per round trip
-	estimateNoRise       = 1.3                   // times q*: the estimate does not rise above it
-	sparse               = 4                     // arrivals that a slope takes, whatever their age
-	slopeWindow          = 40 * time.Millisecond // least window of a slope
-	busyShare            = 0.25                  // of q*: above it the link is busy
-	visibleShare         = 0.7                   // of q*: above it delay tells enough
-	markedCut            = 0.15                  // of the estimate, per round trip, if all is marked
+	// queueMin and queueMax bound the window of the queue's measure, RTT/3.
+	queueMin, queueMax = 10 * time.Millisecond, 40 * time.Millisecond
+	loopMin            = 30 * time.Millisecond // least time constant
+	gainMin, gainMax   = 0.4, 1.25             // of the rate over the estimate
+	gainBlind          = 1.03                  // greatest one while nothing queues
+	estimateGain       = 1.5                   // of the slope, per round trip
+	estimateNoRise     = 1.3                   // times q*: the estimate does not rise above it
+	sparse             = 4                     // arrivals that a slope takes, whatever their age
+	slopeWindow        = 40 * time.Millisecond // least window of a slope
+	busyShare          = 0.25                  // of q*: above it the link is busy
+	visibleShare       = 0.7                   // of q*: above it delay tells enough
+	markedCut          = 0.15                  // of the estimate, per round trip, if all is marked
+	// A queue above flatQueue times q* that moves by less than flatMin, flatShare
+	// of it and flatJitter times the jitter while the rate is low is none.
+	flatQueue, flatMin    = 2, time.Millisecond
+	flatShare, flatJitter = 0.05, 1.5
+	flatRTTs, flatTime    = 1.25, 50 * time.Millisecond
+
 	growStep, growRTTs   = 1.2, 1.5
 	growPause            = 30 * time.Millisecond
+	growSteps            = 3 // so many, then bursts look for the bottleneck
 	growVerified         = 2 // times the rate that was verified last
 	quietRTTs, quietTime = 2.5, 50 * time.Millisecond
 )
@@ -79,7 +88,7 @@ const (
 // STARTUP.
 const (
 	startDatagrams                    = 40           // a round trip, at first,
-	startMin, startMax, startMaxLossy = 64, 400, 100 // but so many a second
+	startMin, startMax, startMaxLossy = 64, 400, 200 // but so many a second
 	startLossy                        = 0.8          // loss from which on startMaxLossy holds
 	burstDatagrams                    = 16           // least burst
 	burstTime                         = 25 * time.Millisecond
@@ -89,13 +98,14 @@ const (
 	startNoise                        = time.Millisecond
 	startShare                        = 0.95 // of what dispersion shows
 	startLoad                         = 0.8  // of what the link is known to carry
-	startArrivals                     = 4
+	startArrivals                     = 3
 	startBursts                       = 128 // remembered
 )
 
 // Loss that comes with a higher rate.
 const (
 	excessLoss, excessSigmas, excessSent = 0.1, 4, 30
+	excessArrivals                       = 12  // that there should be, for a verdict
 	doubtSigmas                          = 2.5 // enough to be careful
 	deliveredBound                       = 2   // times what is delivered, before the first verdict
 )
@@ -111,6 +121,7 @@ const (
 	judgeNoise         = 32.0
 	judgeTime          = 6 * time.Second
 	holdMin, holdMax   = 500 * time.Millisecond, 10 * time.Second
+	doubtAfter         = 2 * time.Second
 	downAfter          = 15 * time.Second
 	downMin, downMax   = 0.1, 0.5
 	downGrowth         = 1.5
@@ -138,7 +149,8 @@ const (
 
 // Silence.
 const (
-	silentRTTs, silentGaps = 3, 6
+	silentRTTs, silentGaps = 3, 9
+	stepGaps               = 3 // of a halving, at least
 	silentKept             = 5 * time.Second
 	fadeTime               = 10 * time.Second
 	idleKept               = time.Second

@@ -7,6 +7,7 @@ type follow struct {
 	steppedAt time.Duration // last rise without a queue
 	quiet     time.Duration // no such rise before
 	marks     time.Duration // last congestion mark
+	steps     int           // such rises in a row
 	verdict   bool          // delay or the ladder has shown something of the path
 }
 
@@ -47,14 +48,23 @@ func (c *Controller) followSlope(dt float64) {
 	busy := c.base.value() + duration(c.busyAt())
 	window := max(c.roundTrip(), slopeWindow)
 	s, ok := c.history.slope(busy, window)
+	c.follow.steps = 0
 	if !ok || s.length < slopeWindow/4 {
 		return
+	}
+	if s.rate < c.estimate && c.queue > flatQueue*c.target && s.flat < c.stillness() {
+		return // the delay is not ours, and the slope is the send rate
 	}
 	if s.rate > c.estimate && (c.queue > estimateNoRise*c.target || c.follow.marks+c.roundTrip() > c.last) {
 		return
 	}
 	k := min(1, estimateGain*dt/c.loopTime())
 	c.setEstimate(c.estimate + k*(s.rate-c.estimate))
+}
+
+// stillness is how much a delay may move, in seconds, that does not move at all.
+func (c *Controller) stillness() float64 {
+	return max(seconds(flatMin), flatShare*c.queue, flatJitter*c.jitter.value())
 }
 
 // feel raises the rate step by step where nothing queues, up to twice what was
@@ -71,8 +81,17 @@ func (c *Controller) feel(at time.Duration) {
 		return
 	}
 	f.steppedAt = at
+	f.steps++
+	if f.steps > growSteps && c.estimate < c.ceiling/growStep && v0(&c.ladder.reference) {
+		f.steps = 0
+		c.startup.reference = c.ladder.reference
+		c.beginStartup(at, c.estimate)
+		return
+	}
 	c.setEstimate(next)
 }
+
+func v0(s *stretch) bool { return s.sent > 0 }
 
 // idling reports whether the newest stretch has idle times of the sender: its
 // rate says nothing.
@@ -88,7 +107,7 @@ func (c *Controller) onVisible() { c.follow.verdict = true }
 // is delivered, corrected for the loss at low rates: a policer shows no delay.
 func (c *Controller) boundByDelivered() {
 	level, ok := c.ladder.stretch(c)
-	if ok && level.sent >= excessSent && level.time >= seconds(c.roundTrip()) {
+	if ok && level.sent*c.startup.reference.share() >= judgeArrivals && level.time >= seconds(c.roundTrip()) {
 		c.setEstimate(min(c.estimate, deliveredBound*level.delivered()/c.startup.reference.share()))
 	}
 }

@@ -11,8 +11,9 @@ type silence struct {
 	waiting bool          // something is sent that no receipt has answered
 	since   time.Duration // that or the last receipt
 	heard   time.Duration
-	gap     float64 // seconds between receipts, smoothed
-	steps   int     // halvings so far
+	gap     float64 // seconds between receipts with news, smoothed
+	news    time.Duration
+	steps   int // halvings so far
 	lastOut time.Duration
 }
 
@@ -45,7 +46,17 @@ const maxSilence = 24
 // patience is when silence makes the next step.
 func (c *Controller) patience() time.Duration {
 	rtt := max(seconds(c.roundTrip()), seconds(loopMin))
-	return c.silence.since + duration(float64(silentRTTs+1+c.silence.steps)*rtt+silentGaps*c.silence.gap)
+	gap := c.silence.gap
+	arrivals := (1 - c.loss.loss) * c.estimate // bytes/s
+	if c.phase == Startup {
+		arrivals = (1 - c.loss.loss) * c.startup.average
+	}
+	gap = max(gap, c.full/max(arrivals, c.full/gapMax))
+	wait := silentRTTs*rtt + silentGaps*gap
+	for k := range c.silence.steps + 1 { // at half the rate, arrivals are half as frequent
+		wait += max(rtt, stepGaps*gap*math.Exp2(float64(k)))
+	}
+	return c.silence.since + duration(wait)
 }
 
 // HandleTimeout halves the rate for each round trip without a receipt. Early
@@ -61,18 +72,27 @@ func (c *Controller) HandleTimeout(now time.Time) {
 func (c *Controller) onAlive(at time.Duration) {
 	s := &c.silence
 	if s.steps > 0 {
-		if away := at - s.heard; away > silentKept && c.phase == Run {
+		if away := at - s.heard; away > silentKept+4*silentGaps*duration(s.gap) && c.phase == Run {
 			c.setEstimate(c.estimate * math.Exp2(-seconds(away)/seconds(fadeTime)))
 		}
 		s.steps = 0
 		c.ladder.begin(c, at)
 		c.follow.quiet = at + c.roundTrip()
-	} else if s.heard > 0 {
-		s.gap += 0.1 * (min(seconds(at-s.heard), 1) - s.gap)
 	}
 	s.heard, s.since = at, at
 	s.waiting = c.largest+1 < int64(c.log.next)
 }
+
+// onNews notes a receipt that tells of a later arrival than the one before.
+func (s *silence) onNews(at time.Duration) {
+	if s.news > 0 {
+		s.gap += 0.1 * (min(seconds(at-s.news), gapMax) - s.gap)
+	}
+	s.news = at
+}
+
+// gapMax bounds what one gap counts, in seconds.
+const gapMax = 5.0
 
 // onIdle notes that the sender had nothing to send until now. After a long pause
 // the estimate is worth less and bursts look again.

@@ -71,6 +71,7 @@ func (c *Controller) beginBurst(at time.Duration) {
 	s.left, s.next = size, at+duration(size/s.average)
 	s.bursts[s.n%startBursts] = burst{first: c.log.next, start: at, before: c.log.bytes}
 	s.n++
+	c.log.cuts++ // between bursts the link is idle
 	c.epoch.id++
 }
 
@@ -139,11 +140,14 @@ func (c *Controller) judgeBursts(at time.Duration) {
 	round := newest.since(&s.from)
 	noise := max(seconds(startNoise), 2*c.jitter.spread)
 	d := c.dispersion(noise)
+	if Dbg {
+		println(int(at/1e6), d.bursts, int(d.rate*8e-6), int(d.wait*1e6), int(d.took*1e6), int(d.known*8e-6), "noise", int(noise*1e6), "avg", int(s.average*8e-6), "arr", int(round.arrived), "sent", int(round.sent))
+	}
 	clear := d.wait >= 2*noise && d.took >= 4*noise
 	switch {
 	case clear && d.bursts >= 2 && c.loss.excess(&round, &s.reference, doubtSigmas):
 		c.leaveStartup(at, round.delivered()/s.reference.share()) // a small buffer overflows
-	case clear && (d.bursts >= 3 || (d.bursts == 2 && c.loss.loss < startLossy)):
+	case clear && d.bursts >= 2:
 		c.leaveStartup(at, startShare*d.rate)
 		c.onVisible()
 	case c.loss.excess(&round, &s.reference, excessSigmas):
@@ -169,6 +173,7 @@ func (s *startup) grow(ceiling float64, d *dispersion) {
 // leaveStartup starts RUN with an estimate of the capacity.
 func (c *Controller) leaveStartup(at time.Duration, estimate float64) {
 	c.phase = Run
+	c.log.cuts++
 	c.setEstimate(estimate)
 	c.rate = c.estimate
 	c.startup.left, c.startup.n = 0, 0

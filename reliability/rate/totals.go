@@ -67,6 +67,12 @@ func (s *stretch) share() float64 {
 	return s.arrived / s.sent
 }
 
+// variance is that of the share, were the losses independent (Laplace's rule).
+func (s *stretch) variance() float64 {
+	p := (s.arrived + 1) / (s.sent + 2)
+	return p * (1 - p) / s.sent
+}
+
 // rate is the send rate in bytes/s.
 func (s *stretch) rate() float64 {
 	if s.time <= 0 {
@@ -110,11 +116,10 @@ func (m *lossMeter) inflation() float64 {
 
 // excess reports whether a stretch lost significantly more than a reference did.
 func (m *lossMeter) excess(s, ref *stretch, sigmas float64) bool {
-	if s.sent < excessSent/2 || ref.sent == 0 {
+	if s.sent < excessSent/2 || s.sent*ref.share() < excessArrivals || ref.sent == 0 {
 		return false
 	}
-	p := (s.sent + ref.sent - s.arrived - ref.arrived) / (s.sent + ref.sent)
-	sigma := math.Sqrt(max(p, 0.01) * (1 - p) * (1/s.sent + 1/ref.sent) * m.inflation())
+	sigma := math.Sqrt(s.variance()*m.inflation() + ref.variance())
 	drop := ref.share() - s.share()
 	return drop > excessLoss*ref.share() && drop > sigmas*sigma
 }
