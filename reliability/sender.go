@@ -128,6 +128,9 @@ func (s *Sender) Control(now time.Time) rate.Snapshot { return s.rate.Snapshot(n
 // Capacity is what the path is estimated to carry, in bit/s of IP bytes.
 func (s *Sender) Capacity() int64 { return s.rate.Estimate() }
 
+// Settled reports that rate control has found the capacity (G-3).
+func (s *Sender) Settled() bool { return s.rate.Phase() == rate.Run }
+
 // Measuring reports that small datagrams are wanted, with or without a symbol, until
 // enough of them were answered (HELLO, G-3).
 func (s *Sender) Measuring() bool { return s.rate.Phase() == rate.Hello }
@@ -208,7 +211,7 @@ func (s *Sender) AppendFrame(dst []byte, t Transmission) []byte {
 // size IP bytes.
 func (s *Sender) OnSent(now time.Time, size int, t Transmission) {
 	at := now.Sub(s.start)
-	s.rate.OnSent(now, s.log.next, size, s.pacer.idle)
+	s.rate.OnSent(now, s.log.next, size, s.pacer.idle, t.valid)
 	s.pacer.rate = s.rate.Rate(now)
 	s.pacer.onSent(at, size)
 	s.sent++

@@ -232,7 +232,7 @@ func (f *flow) sendData(now time.Duration, size int) {
 	p[9] = f.ctl.Epoch(absolute(now))
 	binary.BigEndian.PutUint32(p[10:], f.number)
 	binary.BigEndian.PutUint32(p[14:], f.receipts)
-	f.ctl.OnSent(absolute(now), f.pn, size, f.idle)
+	f.ctl.OnSent(absolute(now), f.pn, size, f.idle, true)
 	f.idle = false
 	f.pn++
 	f.pacer.onSent(now, size, f.ctl.Rate(absolute(now)))

@@ -77,7 +77,7 @@ func New(now time.Time, cfg Config) *Controller {
 	if cfg.Datagram == 0 {
 		cfg.Datagram = fullDatagram
 	}
-	c := &Controller{cfg: cfg, start: now, largest: -1, full: float64(cfg.Datagram)}
+	c := &Controller{cfg: cfg, start: now, largest: -1, full: float64(cfg.Datagram), silence: silence{asked: -1}}
 	c.floor, c.ceiling = cfg.bounds()
 	c.ladder.step = stepFirst
 	c.ladder.hold = seconds(holdMin)
@@ -168,7 +168,7 @@ func (c *Controller) Epoch(now time.Time) uint8 {
 // bytes. Limited says that the sender had nothing to send when the schedule
 // would have allowed a datagram before this one: the rate of such a time says
 // nothing of the path. It panics if pn is not the next number (W-1).
-func (c *Controller) OnSent(now time.Time, pn uint64, size int, limited bool) {
+func (c *Controller) OnSent(now time.Time, pn uint64, size int, limited, eliciting bool) {
 	at := c.advance(now)
 	if pn != c.log.next || size <= 0 {
 		panic(fmt.Sprintf("rate: datagram %d of %d bytes after %d datagrams", pn, size, c.log.next))
@@ -183,7 +183,7 @@ func (c *Controller) OnSent(now time.Time, pn uint64, size int, limited bool) {
 		c.hello.start = at
 	}
 	c.log.add(at, size, limited)
-	c.silence.onSent(at)
+	c.silence.onSent(at, pn, eliciting)
 	if c.phase == Startup {
 		c.startup.left -= float64(size)
 	}

@@ -9,6 +9,7 @@ import (
 // gets less and less.
 type silence struct {
 	waiting bool          // something is sent that no receipt has answered
+	asked   int64         // newest packet number that a receipt answers
 	since   time.Duration // that or the last receipt
 	heard   time.Duration
 	gap     float64 // seconds between receipts with news, smoothed
@@ -17,8 +18,11 @@ type silence struct {
 	lastOut time.Duration
 }
 
-func (s *silence) onSent(at time.Duration) {
-	if !s.waiting {
+func (s *silence) onSent(at time.Duration, pn uint64, eliciting bool) {
+	if eliciting {
+		s.asked = int64(pn)
+	}
+	if eliciting && !s.waiting {
 		s.waiting, s.since = true, at
 	}
 	s.lastOut = at
@@ -80,7 +84,7 @@ func (c *Controller) onAlive(at time.Duration) {
 		c.follow.quiet = at + c.roundTrip()
 	}
 	s.heard, s.since = at, at
-	s.waiting = c.largest+1 < int64(c.log.next)
+	s.waiting = s.asked > c.largest
 }
 
 // onNews notes a receipt that tells of a later arrival than the one before.

@@ -140,33 +140,31 @@ func (c *Controller) judgeBursts(at time.Duration) {
 	round := newest.since(&s.from)
 	noise := max(seconds(startNoise), 2*c.jitter.spread)
 	d := c.dispersion(noise)
-	if Dbg {
-		println(int(at/1e6), d.bursts, int(d.rate*8e-6), int(d.wait*1e6), int(d.took*1e6), int(d.known*8e-6), "noise", int(noise*1e6), "avg", int(s.average*8e-6), "arr", int(round.arrived), "sent", int(round.sent))
-	}
 	clear := d.wait >= 2*noise && d.took >= 4*noise
+	limited := newest.idles != s.from.idles // what is delivered then is what was there to send
 	switch {
-	case clear && d.bursts >= 2 && c.loss.excess(&round, &s.reference, doubtSigmas):
+	case clear && d.bursts >= 2 && !limited && c.loss.excess(&round, &s.reference, doubtSigmas):
 		c.leaveStartup(at, round.delivered()/s.reference.share()) // a small buffer overflows
 	case clear && d.bursts >= 2:
 		c.leaveStartup(at, startShare*d.rate)
 		c.onVisible()
-	case c.loss.excess(&round, &s.reference, excessSigmas):
+	case !limited && c.loss.excess(&round, &s.reference, excessSigmas):
 		c.leaveStartup(at, round.delivered()/s.reference.share())
 	case s.average >= c.ceiling*0.99 && round.arrived >= startArrivals:
 		c.leaveStartup(at, c.ceiling)
 	case round.arrived >= startArrivals && d.bursts >= 2:
 		s.reference.sent += round.sent
 		s.reference.arrived += round.arrived
-		s.grow(c.ceiling, &d)
+		s.grow(c.ceiling, &d, round.rate())
 		c.beginRound(at)
 	}
 }
 
-// grow raises the rate for the next round.
-func (s *startup) grow(ceiling float64, d *dispersion) {
+// grow raises the rate for the next round, if the sender used what it had.
+func (s *startup) grow(ceiling float64, d *dispersion, used float64) {
 	s.known = max(s.known, d.known)
 	next := max(roundGrowthBlind*s.average, startLoad*d.known)
-	s.average = min(next, roundGrowth*s.average, ceiling)
+	s.average = min(next, roundGrowth*s.average, max(roundGrowth*used, s.average), ceiling)
 	s.peak = min(max(peakFactor*s.average, peakMin), ceiling)
 }
 

@@ -293,6 +293,9 @@ func (p *Peer) handleReceipt(s *session, r *wire.Reader) error {
 	s.receiver.SetRTT(rtt)
 	s.receiver.SetRate(s.sender.Rate(p.now))
 	wait := queueTime(rtt, s.sender.Stall(), s.sender.Loss())
+	if !s.sender.Settled() { // the capacity may be many times of what is known
+		wait = queueTimeMax
+	}
 	p.queue.SetLimit(queueLimit(s.sender.Capacity(), wait))
 	p.checkStall(s)
 	return nil
