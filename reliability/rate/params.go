@@ -91,6 +91,7 @@ const (
 	startMin, startMax, startMaxLossy = 64, 400, 200 // but so many a second
 	startLossy                        = 0.8          // loss from which on startMaxLossy holds
 	burstDatagrams                    = 16           // least burst
+	burstLeast                        = 8            // full datagrams of a burst that show the bottleneck
 	burstTime                         = 25 * time.Millisecond
 	peakFactor, peakMin               = 8, 120e6 / 8
 	roundGrowth                       = 4.0 // of the average, per round

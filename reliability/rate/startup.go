@@ -106,7 +106,7 @@ func (c *Controller) dispersion(noise float64) dispersion {
 		if b.first < s.round {
 			break
 		}
-		if b.bytes == 0 {
+		if b.bytes < burstLeast*c.full { // none arrived, or a trickle: its times are the sender's
 			continue
 		}
 		took := max(seconds(b.took-c.base.value()), 1e-6)
