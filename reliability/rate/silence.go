@@ -69,7 +69,7 @@ func (c *Controller) HandleTimeout(now time.Time) {
 }
 
 // onAlive notes a receipt.
-func (c *Controller) onAlive(at time.Duration) {
+func (c *Controller) onAlive(at time.Duration, largest uint64) {
 	s := &c.silence
 	if s.steps > 0 {
 		if away := at - s.heard; away > silentKept+4*silentGaps*duration(s.gap) && c.phase == Run {
@@ -80,7 +80,7 @@ func (c *Controller) onAlive(at time.Duration) {
 		c.follow.quiet = at + c.roundTrip()
 	}
 	s.heard, s.since = at, at
-	s.waiting = c.largest+1 < int64(c.log.next)
+	s.waiting = max(c.largest, int64(largest))+1 < int64(c.log.next)
 }
 
 // onNews notes a receipt that tells of a later arrival than the one before.

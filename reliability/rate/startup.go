@@ -82,7 +82,8 @@ func (s *startup) onSample(a *sample) {
 		if a.pn < b.first {
 			continue
 		}
-		b.bytes, b.delay = float64(a.bytes-b.before), a.delay()
+		// Not the datagram itself: the base delay may have its serialisation in it.
+		b.bytes, b.delay = float64(a.bytes-b.before)-float64(a.size), a.delay()
 		b.took = a.arrival - b.start
 		return
 	}
