@@ -196,7 +196,7 @@ func (c *Controller) OnReceipt(now time.Time, r *Report) {
 	if r.Largest >= c.log.next || c.log.next == 0 {
 		return
 	}
-	c.onAlive(at)
+	c.onAlive(at, r.Largest)
 	if int64(r.Largest) <= c.largest || !c.log.known(r.Largest) {
 		return
 	}
@@ -211,11 +211,16 @@ func (c *Controller) OnReceipt(now time.Time, r *Report) {
 		c.rtts.add(at, rttWindow, max(at-newest.at-time.Duration(r.Hold)*unit, leastRTT))
 	}
 	c.log.forget(r.Largest)
+	before := newest.delay()
+	if c.base.started {
+		before = c.base.value()
+	}
 	for _, s := range list {
 		c.base.add(at, c.baseWindow(), s.delay())
 		c.history.add(s)
 		c.startup.onSample(&s)
 	}
+	c.watchBase(at, before)
 	dt := seconds(at - c.last)
 	c.last = at
 	c.measure(at, dt)
@@ -246,7 +251,11 @@ func (c *Controller) unwrap(arrival uint32) time.Duration {
 // baseWindow is how long the base delay is remembered: longer where arrivals are
 // rare, for few of them fall into a drain.
 func (c *Controller) baseWindow() time.Duration {
-	return duration(c.rarity() * seconds(baseWindow))
+	w := c.rarity() * seconds(baseWindow)
+	if c.rival.failed > 0 { // what looks like a longer path may be the queue of others
+		w *= baseRivals
+	}
+	return duration(w)
 }
 
 // rarity is 1, or more where less than baseArrivals arrive in a second.

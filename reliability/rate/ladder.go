@@ -51,6 +51,9 @@ func (c *Controller) judge(at time.Duration) {
 		l.begin(c, at)
 		return
 	}
+	if l.shallow && c.queue > estimateNoRise*c.target {
+		l.shallow, l.down = false, false // the buffer is deep after all
+	}
 	level, ok := l.stretch(c)
 	if !ok || !c.enough(&level) {
 		return
@@ -71,9 +74,6 @@ func (c *Controller) judge(at time.Duration) {
 		l.reference = level
 	default:
 		c.sameLevel(at, &level)
-	}
-	if l.shallow && c.queue > 1.5*l.seenQueue+0.001 && c.queue > 0.8*c.target {
-		l.shallow = false // the buffer is deep after all
 	}
 	l.begin(c, at)
 }

@@ -117,7 +117,9 @@ func (c *Controller) steer(at time.Duration) {
 	c.predict(at)
 	c.endDrain(at)
 	gain := 1.0
-	if !c.ladder.shallow {
+	if c.rival.active {
+		gain = 1
+	} else if !c.ladder.shallow {
 		gain = 1 + (c.target-c.ahead)/c.loopTime()
 		if c.queue < c.busyAt() && c.history.n > 0 && c.history.back(0).at >= c.drain.refilled {
 			gain = min(gain, gainBlind)

@@ -73,7 +73,7 @@ func (c *Controller) HandleTimeout(now time.Time) {
 }
 
 // onAlive notes a receipt.
-func (c *Controller) onAlive(at time.Duration) {
+func (c *Controller) onAlive(at time.Duration, largest uint64) {
 	s := &c.silence
 	if s.steps > 0 {
 		if away := at - s.heard; away > silentKept+4*silentGaps*duration(s.gap) && c.phase == Run {
@@ -84,7 +84,7 @@ func (c *Controller) onAlive(at time.Duration) {
 		c.follow.quiet = at + c.roundTrip()
 	}
 	s.heard, s.since = at, at
-	s.waiting = s.asked > c.largest
+	s.waiting = s.asked > max(c.largest, int64(largest))
 }
 
 // onNews notes a receipt that tells of a later arrival than the one before.

@@ -33,6 +33,8 @@ type burst struct {
 	bytes  float64       // until the last that arrived; 0: none did
 	delay  time.Duration // of that one
 	took   time.Duration // from start to its arrival, less the base delay's unknown
+	upto   uint64        // bytes sent in all when that one left
+	at     time.Duration // its arrival
 }
 
 // beginStartup starts the phase; average 0 is the default.
@@ -82,24 +84,27 @@ func (s *startup) onSample(a *sample) {
 		if a.pn < b.first {
 			continue
 		}
-		b.bytes, b.delay = float64(a.bytes-b.before), a.delay()
-		b.took = a.arrival - b.start
+		// Not the datagram itself: the base delay may have its serialisation in it.
+		b.bytes, b.delay = float64(a.bytes-b.before)-float64(a.size), a.delay()
+		b.took, b.upto, b.at = a.arrival-b.start, a.bytes, a.arrival
 		return
 	}
 }
 
 // dispersion is what the bursts of a round show.
 type dispersion struct {
-	bursts int
-	rate   float64 // median of the bottleneck's rate, bytes/s
-	wait   float64 // median delay above base, seconds
-	took   float64 // median time of a burst
-	known  float64 // what the path carries at least, with so much noise
+	bursts   int
+	rate     float64 // median of the bottleneck's rate, bytes/s
+	together float64 // the rate at which the round's bursts arrived, bytes/s
+	wait     float64 // median delay above base, seconds
+	took     float64 // median time of a burst
+	known    float64 // what the path carries at least, with so much noise
 }
 
 func (c *Controller) dispersion(noise float64) dispersion {
 	s := &c.startup
 	var rates, waits, tooks []float64
+	var last *burst // of the round
 	d := dispersion{}
 	for i := range min(s.n, startBursts) {
 		b := &s.bursts[(s.n-1-i)%startBursts]
@@ -108,6 +113,13 @@ func (c *Controller) dispersion(noise float64) dispersion {
 		}
 		if b.bytes < burstLeast*c.full { // none arrived, or a trickle: its times are the sender's
 			continue
+		}
+		if last == nil {
+			last = b
+		} else if length := seconds(last.at - b.at); length >= 2*noise {
+			// Where a queue stands between bursts, each of them shows too little,
+			// and all together the bottleneck.
+			d.together = max(d.together, float64(last.upto-b.upto)/length)
 		}
 		took := max(seconds(b.took-c.base.value()), 1e-6)
 		rates = append(rates, b.bytes/took)
@@ -146,7 +158,7 @@ func (c *Controller) judgeBursts(at time.Duration) {
 	case clear && d.bursts >= 2 && !limited && c.loss.excess(&round, &s.reference, doubtSigmas):
 		c.leaveStartup(at, round.delivered()/s.reference.share()) // a small buffer overflows
 	case clear && d.bursts >= 2:
-		c.leaveStartup(at, startShare*d.rate)
+		c.leaveStartup(at, startShare*max(d.rate, d.together))
 		c.onVisible()
 	case !limited && c.loss.excess(&round, &s.reference, excessSigmas):
 		c.leaveStartup(at, round.delivered()/s.reference.share())
