@@ -60,6 +60,7 @@ const (
 	estimateNoRise     = 1.3                   // times q*: the estimate does not rise above it
 	sparse             = 4                     // arrivals that a slope takes, whatever their age
 	slopeWindow        = 40 * time.Millisecond // least window of a slope
+	slopeJitter        = 6                     // least length of a slope, times the jitter
 	busyShare          = 0.25                  // of q*: above it the link is busy
 	visibleShare       = 0.7                   // of q*: above it delay tells enough
 	markedCut          = 0.15                  // of the estimate, per round trip, if all is marked
