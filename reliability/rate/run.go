@@ -82,7 +82,7 @@ func (c *Controller) feel(at time.Duration) {
 	}
 	f.steppedAt = at
 	f.steps++
-	if f.steps > growSteps && c.estimate < c.ceiling/growStep && v0(&c.ladder.reference) {
+	if f.steps > growSteps && c.estimate < c.ceiling/growStep && c.ladder.reference.sent > 0 {
 		f.steps = 0
 		c.startup.reference = c.ladder.reference
 		c.beginStartup(at, c.estimate)
@@ -90,8 +90,6 @@ func (c *Controller) feel(at time.Duration) {
 	}
 	c.setEstimate(next)
 }
-
-func v0(s *stretch) bool { return s.sent > 0 }
 
 // idling reports whether the newest stretch has idle times of the sender: its
 // rate says nothing.

@@ -141,13 +141,12 @@ func (c *Controller) judgeBursts(at time.Duration) {
 	round := newest.since(&s.from)
 	noise := max(seconds(startNoise), 2*c.jitter.spread)
 	d := c.dispersion(noise)
-	if Dbg {
-		println(int(at/1e6), d.bursts, int(d.rate*8e-6), int(d.wait*1e6), int(d.took*1e6), int(d.known*8e-6), "noise", int(noise*1e6), "avg", int(s.average*8e-6), "arr", int(round.arrived), "sent", int(round.sent))
-	}
 	clear := d.wait >= 2*noise && d.took >= 4*noise
 	switch {
 	case clear && d.bursts >= 2 && c.loss.excess(&round, &s.reference, doubtSigmas):
-		c.leaveStartup(at, round.delivered()/s.reference.share()) // a small buffer overflows
+		// A small buffer overflows: what did not get through took no time.
+		through := round.share() / s.reference.share()
+		c.leaveStartup(at, max(startShare*d.rate, round.rate())*through)
 	case clear && d.bursts >= 2:
 		c.leaveStartup(at, startShare*d.rate)
 		c.onVisible()
