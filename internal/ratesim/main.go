@@ -39,7 +39,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 	})
 	if err == nil {
-		err = newReport(o, results).write(stdout, o.json)
+		err = newReport(results).write(stdout, o.json)
 	}
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "ratesim: %v\n", err)

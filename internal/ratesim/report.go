@@ -25,7 +25,7 @@ type played struct {
 	Replay  string    `json:"replay"`
 }
 
-func newReport(_ *options, results []result) *report {
+func newReport(results []result) *report {
 	rep := &report{}
 	for i := range results {
 		r := &results[i]

@@ -210,12 +210,11 @@ func (c *Controller) OnReceipt(now time.Time, r *Report) {
 	if c.cfg.Mode == Fixed {
 		return
 	}
-	switch {
-	case c.phase == Hello:
+	if c.phase == Hello {
 		c.endHello(at)
-	case c.phase == Startup:
+	} else if c.phase == Startup {
 		c.judgeBursts(at)
-	default:
+	} else {
 		c.run(at, dt, marked)
 	}
 }

@@ -31,6 +31,8 @@ const (
 	// baseWindow is how long the least one-way delay is remembered where at
 	// least baseArrivals arrive in a second, at most baseStretch times as long
 	// where fewer do. Two clocks drift by 2 ms in that time (100 ppm).
+	// basePause is the longest time between two arrivals that ages it.
+	basePause = time.Second
 	// baseRivals is by how much it is longer beside others.
 	baseRivals                            = 6
 	baseWindow, baseArrivals, baseStretch = 20 * time.Second, 6, 10

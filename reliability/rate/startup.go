@@ -32,6 +32,7 @@ type burst struct {
 	before uint64        // bytes sent before it
 	bytes  float64       // until the last that arrived; 0: none did
 	delay  time.Duration // of that one
+	spread time.Duration // from start to its departure
 	took   time.Duration // from start to its arrival, less the base delay's unknown
 }
 
@@ -84,7 +85,7 @@ func (s *startup) onSample(a *sample) {
 		}
 		// Not the datagram itself: the base delay may have its serialisation in it.
 		b.bytes, b.delay = float64(a.bytes-b.before)-float64(a.size), a.delay()
-		b.took = a.arrival - b.start
+		b.took, b.spread = a.arrival-b.start, a.at-b.start
 		return
 	}
 }
@@ -110,7 +111,7 @@ func (c *Controller) dispersion(noise float64) dispersion {
 		if b.bytes == 0 {
 			continue
 		}
-		took := max(seconds(b.took-c.base.value()), 1e-6)
+		took := max(seconds(b.took-c.base.value()), seconds(b.spread), 1e-6)
 		rates = append(rates, b.bytes/took)
 		waits = append(waits, max(seconds(b.delay-c.base.value()), 0))
 		tooks = append(tooks, took)
