@@ -212,11 +212,13 @@ func (c *Controller) OnReceipt(now time.Time, r *Report) {
 	}
 	if c.phase == Hello {
 		c.endHello(at)
-	} else if c.phase == Startup {
-		c.judgeBursts(at)
-	} else {
-		c.run(at, dt, marked)
+		return
 	}
+	if c.phase == Startup {
+		c.judgeBursts(at)
+		return
+	}
+	c.run(at, dt, marked)
 }
 
 // unwrap extends the receiver's clock, which counts µs modulo 2^32.

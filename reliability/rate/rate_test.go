@@ -70,6 +70,7 @@ func TestSlopeDoesNotRaiseAboveTarget(t *testing.T) {
 	} {
 		x := New(at(0), Config{})
 		x.phase, x.estimate, x.last = Run, 2.5e6, time.Second
+		x.follow.first = x.estimate
 		x.base.reset(0, 20*time.Millisecond)
 		fillHistory(x, c.queue, c.sent)
 		x.target = x.wanted()

@@ -7,6 +7,7 @@ type follow struct {
 	steppedAt time.Duration // last rise without a queue
 	quiet     time.Duration // no such rise before
 	marks     time.Duration // last congestion mark
+	first     float64       // estimate that STARTUP ended with
 	steps     int           // such rises in a row
 	verdict   bool          // delay or the ladder has shown something of the path
 }
@@ -59,7 +60,17 @@ func (c *Controller) followSlope(dt float64) {
 		return
 	}
 	k := min(1, estimateGain*dt/c.loopTime())
-	c.setEstimate(c.estimate + k*(s.rate-c.estimate))
+	next := c.estimate + k*(s.rate-c.estimate)
+	c.setEstimate(min(next, max(c.estimate, growVerified*c.verified())))
+}
+
+// verified is the last rate that was paid for by delivery, at first that which
+// STARTUP ended with.
+func (c *Controller) verified() float64 {
+	if r := c.ladder.reference.rate(); r > 0 {
+		return r
+	}
+	return c.follow.first
 }
 
 // stillness is how much a delay may move, in seconds, that does not move at all.

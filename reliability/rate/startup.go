@@ -13,6 +13,7 @@ type startup struct {
 	average float64       // rate over several bursts, bytes/s
 	peak    float64       // rate in a burst
 	known   float64       // what the path carries at least
+	clean   float64       // average of the last round that lost no more than usual
 	left    float64       // bytes of this burst
 	next    time.Duration // start of the next burst
 	bursts  [startBursts]burst
@@ -152,7 +153,9 @@ func (c *Controller) judgeBursts(at time.Duration) {
 		c.leaveStartup(at, startShare*d.rate)
 		c.onVisible()
 	case c.loss.excess(&round, &s.reference, excessSigmas):
-		c.leaveStartup(at, round.delivered()/s.reference.share())
+		// A policer shows its rate only by what it delivers in a while: not less
+		// than half of what a round has carried.
+		c.leaveStartup(at, max(round.delivered()/s.reference.share(), s.clean/2))
 	case s.average >= c.ceiling*0.99 && round.arrived >= startArrivals:
 		c.leaveStartup(at, c.ceiling)
 	case round.arrived >= startArrivals && d.bursts >= 2:
@@ -165,7 +168,7 @@ func (c *Controller) judgeBursts(at time.Duration) {
 
 // grow raises the rate for the next round.
 func (s *startup) grow(ceiling float64, d *dispersion) {
-	s.known = max(s.known, d.known)
+	s.known, s.clean = max(s.known, d.known), s.average
 	next := max(roundGrowthBlind*s.average, startLoad*d.known)
 	s.average = min(next, roundGrowth*s.average, ceiling)
 	s.peak = min(max(peakFactor*s.average, peakMin), ceiling)
@@ -176,7 +179,7 @@ func (c *Controller) leaveStartup(at time.Duration, estimate float64) {
 	c.phase = Run
 	c.log.cuts++
 	c.setEstimate(estimate)
-	c.rate = c.estimate
+	c.rate, c.follow.first = c.estimate, c.estimate
 	c.startup.left, c.startup.n = 0, 0
 	c.ladder.begin(c, at)
 	c.follow.steppedAt = at
