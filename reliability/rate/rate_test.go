@@ -226,3 +226,47 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// G-1: no slope goes across an idle time of the sender or a drain.
+func TestSlopeEndsAtACut(t *testing.T) {
+	for _, c := range []struct {
+		change func(*sample)
+		ok     bool
+	}{
+		{func(*sample) {}, true},
+		{func(s *sample) { s.idles++ }, false},
+		{func(s *sample) { s.cuts++ }, false},
+	} {
+		x := New(at(0), Config{})
+		fillHistory(x, 10*time.Millisecond, 2.5e6)
+		newest := *x.history.back(0)
+		newest.pn++
+		newest.bytes += 1500
+		newest.arrival += time.Millisecond
+		c.change(&newest)
+		x.history.add(newest)
+		if _, ok := x.history.slope(0, time.Second); ok != c.ok {
+			t.Errorf("slope across it: %v, want %v", ok, c.ok)
+		}
+	}
+}
+
+// The driving contract: steady state allocates nothing.
+func TestSteadyStateAllocatesNothing(t *testing.T) {
+	p := newPath(Config{}, 20, 20*time.Millisecond, 0.2)
+	p.run(4 * time.Second)
+	n := testing.AllocsPerRun(2000, func() {
+		p.now += time.Millisecond
+		p.c.Epoch(at(p.now))
+		p.c.OnSent(at(p.now), p.pn, 1500, false)
+		p.pn++
+		p.arrived++
+		r := Report{Largest: p.pn - 1, Arrival: uint32(p.now.Microseconds()), Datagrams: p.arrived}
+		p.c.OnReceipt(at(p.now), &r)
+		p.c.Rate(at(p.now))
+		p.c.Snapshot(at(p.now))
+	})
+	if n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
