@@ -94,7 +94,7 @@ func (s *startup) onSample(a *sample) {
 // dispersion is what the bursts of a round show.
 type dispersion struct {
 	bursts int
-	rate   float64 // median of the bottleneck's rate, bytes/s
+	rate   float64 // third quartile of the bottleneck's rate, bytes/s
 	wait   float64 // median delay above base, seconds
 	took   float64 // median time of a burst
 	known  float64 // what the path carries at least, with so much noise
@@ -119,9 +119,17 @@ func (c *Controller) dispersion(noise float64) dispersion {
 		d.known = max(d.known, b.bytes/(took+noise))
 	}
 	if d.bursts = len(rates); d.bursts > 0 {
-		d.rate, d.wait, d.took = median(rates), median(waits), median(tooks)
+		d.wait, d.took = median(waits), median(tooks)
+		// Lateness of any kind makes a burst look slower, never faster.
+		d.rate = rates[quartile(rates)]
 	}
 	return d
+}
+
+// quartile sorts a list and is the place of its third quartile.
+func quartile(list []float64) int {
+	slices.Sort(list)
+	return min(3*len(list)/4, len(list)-1)
 }
 
 func median(list []float64) float64 {
