@@ -13,7 +13,7 @@ COUNT ?= 6
 BENCH ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint fuzz sim sim-goals bench e2e verify clean
+.PHONY: help build demo test race lint fuzz sim sim-goals sim-rate bench e2e verify clean
 
 help: ## List the targets
 	@echo 'usage: make TARGET'
@@ -44,6 +44,9 @@ sim: ## Run the simulation in virtual time with N seeds (N=500)
 
 sim-goals: ## Measure the engine against its goals in virtual time (some minutes)
 	go run ./internal/goals
+
+sim-rate: ## Drive the rate controller through the grid of G-6 in virtual time (some minutes)
+	go run ./internal/ratesim -v
 
 bench: ## Run the benchmarks, for benchstat (BENCH=regexp COUNT=6)
 	go test ./... -run='^$$' -bench='$(BENCH)' -benchmem -count=$(COUNT)

@@ -237,7 +237,7 @@ func senderScenarios() []scenario {
 	thin.gates = append(thin.gates, busyGate(0.095))
 	rests := base("data for 10 s of each 20 s")
 	rests.flows = []flowSpec{{on: 10 * time.Second, period: 20 * time.Second}}
-	rests.gates = append(rests.gates, busyGate(0.45))
+	rests.gates = append(rests.gates, busyGate(0.38)) // of 0.4, from 10 s to 60 s
 	ceiling := base("ceiling of 5 Mbit/s")
 	ceiling.flows = []flowSpec{{ceiling: 5e6}}
 	ceiling.gates = append(ceiling.gates, busyGate(0.24))

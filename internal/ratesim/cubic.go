@@ -114,7 +114,7 @@ func (c *cubicFlow) grow(now time.Duration) {
 	}
 	t := (now - c.epoch).Seconds()
 	k := math.Cbrt(c.most * 0.3 / 0.4)
-	want := 0.4*math.Pow(t-k, 3) + c.most
+	want := 0.4*(t-k)*(t-k)*(t-k) + c.most
 	want = max(want, c.most*0.7+0.53*t/c.w.rtt.Seconds())
 	if want > c.window {
 		c.window += min((want-c.window)/c.window, 0.5)

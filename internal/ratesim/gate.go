@@ -12,7 +12,7 @@ type figures struct {
 	P99     float64   `json:"queue_p99_ms"`
 	Target  float64   `json:"target_ms"` // mean q*
 	Sent    float64   `json:"sent"`      // by capacity, after 10 s
-	Start   float64   `json:"start_s"`   // until 90 % of the capacity is served over 100 ms; NaN: never
+	Start   float64   `json:"start_s"`   // until 90 % of the capacity is served over 100 ms; -1: never
 	Shares  []float64 `json:"shares"`    // of what is delivered, by host
 	Recover float64   `json:"recover_s"` // longest time from a change of capacity to 85 % of it
 	Dropped float64   `json:"dropped"`   // share dropped by the queue or the policer after the warm-up
@@ -61,7 +61,7 @@ func (w *world) start() float64 {
 			return (time.Duration(i+1)*binTime - w.flows[0].start).Seconds()
 		}
 	}
-	return math.NaN()
+	return -1
 }
 
 // recovery is the longest time from a change of the capacity until as much as
@@ -73,7 +73,7 @@ func (w *world) recovery() float64 {
 		if math.Abs(bins[i].capacity-bins[i-1].capacity) < 0.05*bins[i].capacity || time.Duration(i)*binTime < 2*time.Second {
 			continue
 		}
-		took := math.Inf(1)
+		took := (w.duration - time.Duration(i)*binTime).Seconds()
 		for j := i; j+5 < int(w.duration/binTime); j++ {
 			win := w.series.window(time.Duration(j)*binTime, time.Duration(j+5)*binTime)
 			if win.served >= recoverShare*win.capacity {
@@ -171,7 +171,7 @@ func shareGate(least, most float64) gate {
 
 func startGate(most float64) gate {
 	return gate{name: "start", value: func(_ *scenario, f *figures) float64 {
-		if math.IsNaN(f.Start) {
+		if f.Start < 0 {
 			return math.Inf(1)
 		}
 		return f.Start

@@ -110,16 +110,14 @@ func (c *Controller) MaxDatagram() int {
 func (c *Controller) Rate(now time.Time) int64 {
 	at := c.advance(now)
 	r := c.rate
-	switch c.phase {
-	case Hello:
+	switch {
+	case c.phase == Hello:
 		r = c.hello.rate(at)
-	case Startup:
+	case c.phase == Startup:
 		r = c.startup.peak
-	default:
-		if c.cfg.Mode != Fixed {
-			c.steer(at)
-			r = c.rate
-		}
+	case c.cfg.Mode != Fixed:
+		c.steer(at)
+		r = c.rate
 	}
 	if c.cfg.Mode != Fixed {
 		r = c.silence.damp(r)
@@ -204,7 +202,7 @@ func (c *Controller) OnReceipt(now time.Time, r *Report) {
 	arrival := c.unwrap(r.Arrival)
 	var room [maxSamples]sample
 	list := c.samples(r, c.largest, arrival, room[:0])
-	marked := c.count(r, arrival)
+	marked := c.count(r)
 	c.largest = int64(r.Largest)
 	newest := list[len(list)-1]
 	if r.Hold < saturated {
@@ -227,14 +225,15 @@ func (c *Controller) OnReceipt(now time.Time, r *Report) {
 	if c.cfg.Mode == Fixed {
 		return
 	}
-	switch c.phase {
-	case Hello:
+	if c.phase == Hello {
 		c.endHello(at)
-	case Startup:
-		c.judgeBursts(at)
-	default:
-		c.run(at, dt, marked)
+		return
 	}
+	if c.phase == Startup {
+		c.judgeBursts(at)
+		return
+	}
+	c.run(at, dt, marked)
 }
 
 // unwrap extends the receiver's clock, which counts µs modulo 2^32.

@@ -87,7 +87,8 @@ func (c *Controller) judgeDrain(at time.Duration) {
 	if d.judge == 0 {
 		return
 	}
-	if newest := c.history.back(0); newest.at >= d.from {
+	// Those that left later met a queue that had filled again.
+	if newest := c.history.back(0); newest.at >= d.from && newest.at < d.from+duration(drainLook*c.loopTime()) {
 		d.least = min(d.least, c.queue)
 		d.count++
 	}

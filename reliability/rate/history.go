@@ -92,6 +92,7 @@ func (h *history) slope(busy, window time.Duration) (span, bool) {
 type baseline struct {
 	part    [4]time.Duration
 	turn    time.Duration // when the newest part began
+	last    time.Duration // newest delay: a pause does not age what was seen before
 	started bool
 }
 
@@ -102,8 +103,10 @@ func (b *baseline) add(at, w, delay time.Duration) {
 	if !b.started {
 		b.reset(at, delay)
 	}
+	b.turn += max(at-b.last-basePause, 0)
+	b.last = at
 	for at-b.turn > w/4 {
-		b.turn += max(w/4, (at-b.turn)/8) // a long pause turns all of them
+		b.turn += w / 4
 		copy(b.part[1:], b.part[:3])
 		b.part[0] = noDelay
 	}
@@ -112,7 +115,7 @@ func (b *baseline) add(at, w, delay time.Duration) {
 
 // reset forgets all but one delay.
 func (b *baseline) reset(at, delay time.Duration) {
-	*b = baseline{part: [4]time.Duration{delay, noDelay, noDelay, noDelay}, turn: at, started: true}
+	*b = baseline{part: [4]time.Duration{delay, noDelay, noDelay, noDelay}, turn: at, last: at, started: true}
 }
 
 // value is the least delay of the window; there must be one.

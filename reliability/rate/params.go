@@ -31,6 +31,8 @@ const (
 	// baseWindow is how long the least one-way delay is remembered where at
 	// least baseArrivals arrive in a second, at most baseStretch times as long
 	// where fewer do. Two clocks drift by 2 ms in that time (100 ppm).
+	// basePause is the longest time between two arrivals that ages it.
+	basePause = time.Second
 	// baseRivals is by how much it is longer beside others.
 	baseRivals                            = 6
 	baseWindow, baseArrivals, baseStretch = 20 * time.Second, 6, 10
@@ -72,7 +74,7 @@ const (
 
 	growStep, growRTTs   = 1.2, 1.5
 	growPause            = 30 * time.Millisecond
-	growSteps            = 3 // so many, then bursts look for the bottleneck
+	growSteps            = 5 // so many, then bursts look for the bottleneck
 	growVerified         = 2 // times the rate that was verified last
 	quietRTTs, quietTime = 2.5, 50 * time.Millisecond
 )
@@ -150,7 +152,8 @@ const (
 	drainEarly             = 2.5 // times q*: drain at once
 	drainEarlyRTTs         = 2
 	drainEarlyTime         = 50 * time.Millisecond
-	drainArrivals          = 3
+	drainArrivals          = 2
+	drainLook              = 0.5 // of the time constant of the loop: how long a drained queue stays low
 )
 
 // Others that fill the buffer (G-4). The cubic window is that of RFC 9438.

@@ -7,6 +7,7 @@ type follow struct {
 	steppedAt time.Duration // last rise without a queue
 	quiet     time.Duration // no such rise before
 	marks     time.Duration // last congestion mark
+	first     float64       // estimate that STARTUP ended with
 	steps     int           // such rises in a row
 	verdict   bool          // delay or the ladder has shown something of the path
 }
@@ -59,7 +60,17 @@ func (c *Controller) followSlope(dt float64) {
 		return
 	}
 	k := min(1, estimateGain*dt/c.loopTime()) * min(1, seconds(s.length)/seconds(window))
-	c.setEstimate(c.estimate + k*(s.rate-c.estimate))
+	next := c.estimate + k*(s.rate-c.estimate)
+	c.setEstimate(min(next, max(c.estimate, growVerified*c.verified())))
+}
+
+// verified is the last rate that was paid for by delivery, at first that which
+// STARTUP ended with.
+func (c *Controller) verified() float64 {
+	if r := c.ladder.reference.rate(); r > 0 {
+		return r
+	}
+	return c.follow.first
 }
 
 // stillness is how much a delay may move, in seconds, that does not move at all.
@@ -82,7 +93,7 @@ func (c *Controller) feel(at time.Duration) {
 	}
 	f.steppedAt = at
 	f.steps++
-	if f.steps > growSteps && c.estimate < c.ceiling/growStep && v0(&c.ladder.reference) {
+	if f.steps > growSteps && c.estimate < c.ceiling/growStep && c.ladder.reference.sent > 0 {
 		f.steps = 0
 		c.startup.reference = c.ladder.reference
 		c.beginStartup(at, c.estimate)
@@ -90,8 +101,6 @@ func (c *Controller) feel(at time.Duration) {
 	}
 	c.setEstimate(next)
 }
-
-func v0(s *stretch) bool { return s.sent > 0 }
 
 // idling reports whether the newest stretch has idle times of the sender: its
 // rate says nothing.

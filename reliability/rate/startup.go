@@ -13,6 +13,7 @@ type startup struct {
 	average float64       // rate over several bursts, bytes/s
 	peak    float64       // rate in a burst
 	known   float64       // what the path carries at least
+	clean   float64       // average of the last round that lost no more than usual
 	left    float64       // bytes of this burst
 	next    time.Duration // start of the next burst
 	bursts  [startBursts]burst
@@ -32,6 +33,7 @@ type burst struct {
 	before uint64        // bytes sent before it
 	bytes  float64       // until the last that arrived; 0: none did
 	delay  time.Duration // of that one
+	spread time.Duration // from start to its departure
 	took   time.Duration // from start to its arrival, less the base delay's unknown
 	upto   uint64        // bytes sent in all when that one left
 	at     time.Duration // its arrival
@@ -86,7 +88,7 @@ func (s *startup) onSample(a *sample) {
 		}
 		// Not the datagram itself: the base delay may have its serialisation in it.
 		b.bytes, b.delay = float64(a.bytes-b.before)-float64(a.size), a.delay()
-		b.took, b.upto, b.at = a.arrival-b.start, a.bytes, a.arrival
+		b.took, b.spread, b.upto, b.at = a.arrival-b.start, a.at-b.start, a.bytes, a.arrival
 		return
 	}
 }
@@ -94,7 +96,7 @@ func (s *startup) onSample(a *sample) {
 // dispersion is what the bursts of a round show.
 type dispersion struct {
 	bursts   int
-	rate     float64 // median of the bottleneck's rate, bytes/s
+	rate     float64 // third quartile of the bottleneck's rate, bytes/s
 	together float64 // the rate at which the round's bursts arrived, bytes/s
 	wait     float64 // median delay above base, seconds
 	took     float64 // median time of a burst
@@ -121,16 +123,24 @@ func (c *Controller) dispersion(noise float64) dispersion {
 			// and all together the bottleneck.
 			d.together = max(d.together, float64(last.upto-b.upto)/length)
 		}
-		took := max(seconds(b.took-c.base.value()), 1e-6)
+		took := max(seconds(b.took-c.base.value()), seconds(b.spread), 1e-6)
 		rates = append(rates, b.bytes/took)
 		waits = append(waits, max(seconds(b.delay-c.base.value()), 0))
 		tooks = append(tooks, took)
 		d.known = max(d.known, b.bytes/(took+noise))
 	}
 	if d.bursts = len(rates); d.bursts > 0 {
-		d.rate, d.wait, d.took = median(rates), median(waits), median(tooks)
+		d.wait, d.took = median(waits), median(tooks)
+		// Lateness of any kind makes a burst look slower, never faster.
+		d.rate = rates[quartile(rates)]
 	}
 	return d
+}
+
+// quartile sorts a list and is the place of its third quartile.
+func quartile(list []float64) int {
+	slices.Sort(list)
+	return min(3*len(list)/4, len(list)-1)
 }
 
 func median(list []float64) float64 {
@@ -156,12 +166,16 @@ func (c *Controller) judgeBursts(at time.Duration) {
 	limited := newest.idles != s.from.idles // what is delivered then is what was there to send
 	switch {
 	case clear && d.bursts >= 2 && !limited && c.loss.excess(&round, &s.reference, doubtSigmas):
-		c.leaveStartup(at, round.delivered()/s.reference.share()) // a small buffer overflows
+		// A small buffer overflows: what did not get through took no time.
+		through := round.share() / s.reference.share()
+		c.leaveStartup(at, max(startShare*d.rate, round.rate())*through)
 	case clear && d.bursts >= 2:
 		c.leaveStartup(at, startShare*max(d.rate, d.together))
 		c.onVisible()
 	case !limited && c.loss.excess(&round, &s.reference, excessSigmas):
-		c.leaveStartup(at, round.delivered()/s.reference.share())
+		// A policer shows its rate only by what it delivers in a while: not less
+		// than half of what a round has carried.
+		c.leaveStartup(at, max(round.delivered()/s.reference.share(), s.clean/2))
 	case s.average >= c.ceiling*0.99 && round.arrived >= startArrivals:
 		c.leaveStartup(at, c.ceiling)
 	case round.arrived >= startArrivals && d.bursts >= 2:
@@ -174,7 +188,7 @@ func (c *Controller) judgeBursts(at time.Duration) {
 
 // grow raises the rate for the next round, if the sender used what it had.
 func (s *startup) grow(ceiling float64, d *dispersion, used float64) {
-	s.known = max(s.known, d.known)
+	s.known, s.clean = max(s.known, d.known), min(s.average, used)
 	next := max(roundGrowthBlind*s.average, startLoad*d.known)
 	s.average = min(next, roundGrowth*s.average, max(roundGrowth*used, s.average), ceiling)
 	s.peak = min(max(peakFactor*s.average, peakMin), ceiling)
@@ -185,7 +199,7 @@ func (c *Controller) leaveStartup(at time.Duration, estimate float64) {
 	c.phase = Run
 	c.log.cuts++
 	c.setEstimate(estimate)
-	c.rate = c.estimate
+	c.rate, c.follow.first = c.estimate, c.estimate
 	c.startup.left, c.startup.n = 0, 0
 	c.ladder.begin(c, at)
 	c.follow.steppedAt = at

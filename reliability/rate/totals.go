@@ -24,7 +24,7 @@ type totals struct {
 
 // count takes the totals of a report. It returns which share of what arrived
 // since the last one carried a congestion mark.
-func (c *Controller) count(r *Report, arrival time.Duration) (marked float64) {
+func (c *Controller) count(r *Report) (marked float64) {
 	t := &c.totals
 	rec := c.log.at(r.Largest)
 	sent := r.Largest - t.newest.pn

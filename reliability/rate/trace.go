@@ -1,6 +1,9 @@
 package rate
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Snapshot is what a controller knows and does (status, trace).
 type Snapshot struct {
@@ -38,4 +41,23 @@ func (c *Controller) Snapshot(now time.Time) Snapshot {
 		s.Estimate = int64(8 * c.startup.average)
 	}
 	return s
+}
+
+// TraceHeader names the columns of AppendTrace: seconds, bit/s, milliseconds.
+const TraceHeader = "time_s,phase,rate_bps,estimate_bps,queue_ms,ahead_ms,target_ms,jitter_ms,rtt_ms,base_ms,loss,shallow\n"
+
+// AppendTrace appends the snapshot as a row of a trace in CSV (RFC 4180), taken
+// so long after the start.
+func (s *Snapshot) AppendTrace(dst []byte, after time.Duration) []byte {
+	dst = strconv.AppendFloat(dst, after.Seconds(), 'f', 6, 64)
+	dst = append(append(dst, ','), s.Phase.String()...)
+	for _, v := range [...]int64{s.Rate, s.Estimate} {
+		dst = strconv.AppendInt(append(dst, ','), v, 10)
+	}
+	for _, d := range [...]time.Duration{s.Queue, s.Ahead, s.Target, s.Jitter, s.RTT, s.Base} {
+		dst = strconv.AppendFloat(append(dst, ','), d.Seconds()*1000, 'f', 3, 64)
+	}
+	dst = strconv.AppendFloat(append(dst, ','), s.Loss, 'f', 4, 64)
+	dst = strconv.AppendBool(append(dst, ','), s.Shallow)
+	return append(dst, '\n')
 }
