@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/totg/totg/handshake"
 	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/tunnel/config"
 	"github.com/totg/totg/tunnel/flow"
@@ -39,6 +40,8 @@ type loop struct {
 	fault   chan error      // why the tunnel ends by itself
 	ended   <-chan struct{} // closed when it does, or shall
 
+	cookies *handshake.Cookies
+
 	table  peerTable
 	out    sendBuffer
 	packet [flow.MaxUnit]byte
@@ -50,6 +53,7 @@ type dropCounters struct {
 	malformed   uint64 // datagrams too short or of an unknown type
 	unknown     uint64 // receiver index of no peer
 	badInit     uint64 // INIT that does not open, or of a stranger
+	cookie      uint64 // INIT that was answered with a COOKIE
 	noPeer      uint64 // inner packets to an address of no peer
 	badPacket   uint64 // units from the device that are no IP packets
 	source      uint64 // inner packets from an address that the peer may not use
@@ -240,6 +244,8 @@ func (l *loop) deliver(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
 		p = l.table.byIndex[binary.BigEndian.Uint32(b[1:])]
 	case wire.TypeResp:
 		p = l.table.byIndex[binary.BigEndian.Uint32(b[5:])]
+	case wire.TypeCookie:
+		p = l.table.byIndex[binary.BigEndian.Uint32(b[1:])]
 	case wire.TypeInit:
 		return l.deliverInit(now, in, b)
 	default:
@@ -255,7 +261,20 @@ func (l *loop) deliver(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
 }
 
 func (l *loop) deliverInit(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
+	if l.cookies.Loaded(now) {
+		if err := l.cookies.Check(b); err != nil {
+			l.drops.badInit++
+			return nil
+		}
+		if !l.cookies.Valid(now, in.From, b) {
+			l.sendCookie(now, in.From, b)
+			return nil
+		}
+	}
 	init, err := l.table.identity.OpenInit(b)
+	if err == nil || errors.Is(err, handshake.ErrNoise) {
+		l.cookies.OnOpened(now) // it cost a Diffie-Hellman (H-5)
+	}
 	if err != nil {
 		l.drops.badInit++
 		return nil
@@ -267,6 +286,15 @@ func (l *loop) deliverInit(now time.Time, in peer.Inbound, b []byte) *tunnelPeer
 	}
 	p.core.HandleInit(now, in, init, b)
 	return p
+}
+
+// sendCookie asks who sent an INIT to show that he hears what goes to his
+// address. Nothing is kept of it (H-5).
+func (l *loop) sendCookie(now time.Time, to netip.AddrPort, init []byte) {
+	l.drops.cookie++
+	b := l.cookies.AppendCookie(l.out.next()[:0], now, to, init)
+	l.drops.sendError += l.out.add(l.socket, len(b), to)
+	l.drops.sendError += l.out.flush(l.socket)
 }
 
 // handleTimers runs the peers whose deadline has come.

@@ -55,6 +55,9 @@ func newLoop(t *testing.T, c *config.Config) (*loop, *bytes.Buffer) {
 	if err := l.setPeers(c); err != nil {
 		t.Fatal(err)
 	}
+	if l.cookies, err = handshake.NewCookies(time.Now(), l.table.identity, l.random); err != nil {
+		t.Fatal(err)
+	}
 	return l, &text
 }
 
@@ -243,6 +246,7 @@ func TestDeliverDrops(t *testing.T) {
 		{"unknown type", bytes.Repeat([]byte{0xee}, 100), dropCounters{malformed: 1}},
 		{"data of nobody", append([]byte{wire.TypeData}, make([]byte, 99)...), dropCounters{unknown: 1}},
 		{"answer to nobody", append([]byte{wire.TypeResp}, make([]byte, 99)...), dropCounters{unknown: 1}},
+		{"cookie to nobody", append([]byte{wire.TypeCookie}, make([]byte, 36)...), dropCounters{unknown: 1}},
 		{"call of a stranger", initFor(7, 0), dropCounters{badInit: 1}},
 		{"call for somebody else", initFor(1, 7), dropCounters{badInit: 1}},
 		{"damaged call", damaged, dropCounters{badInit: 1}},

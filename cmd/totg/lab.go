@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -71,6 +73,9 @@ added to its name, one of them. Percentages are plain numbers.`,
   totg lab --rate 20mbit --rtt 600ms --loss 5 --burst 4 -- ping -c 10 '$TOTG_PEER'
   totg lab --profile leo --no-tunnel -- ping -c 100 -i 0.2 '$TOTG_DIRECT'
   totg lab --loss 0 --loss-down 30              # the way back only
+  totg lab --compare wireguard,tcp-bbr --b 'iperf3 -s' -- iperf3 -R -c '$TOTG_PEER'
+  totg lab --change 'at=5s every=15s outage=300ms' -- ping '$TOTG_PEER'
+  totg lab --pcap link.pcapng -- ping -c 5 '$TOTG_PEER'
   totg lab --list                               # the profiles`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -84,7 +89,7 @@ added to its name, one of them. Percentages are plain numbers.`,
 			if tc {
 				return exitWith(0, writeTC(cmd, &opt))
 			}
-			if err = tun.apply(&opt); err != nil {
+			if err = errors.Join(tun.apply(&opt), checkCompare(&opt, args)); err != nil {
 				return exitWith(2, err)
 			}
 			opt.Command = args
@@ -100,6 +105,11 @@ added to its name, one of them. Percentages are plain numbers.`,
 	flags.add(f)
 	f.StringVar(&opt.CommandA, "a", "", "shell `COMMAND` to run in the background of host A")
 	f.StringVar(&opt.CommandB, "b", "", "shell `COMMAND` to run in the background of host B")
+	f.StringSliceVar(&opt.Compare, "compare", nil, "run the command through each of these `NAMES` too: "+strings.Join(lab.Comparable(), ","))
+	f.IntVar(&opt.Port, "port", 5201, "TCP `PORT` of host B that is forwarded by those which forward one (kcptun)")
+	f.StringVar(&opt.Pcap, "pcap", "", "record both ends of the link in a pcapng `FILE`")
+	f.StringVar(&opt.Report, "report", "", "write the figures to a JSON `FILE`")
+	f.BoolVar(&opt.Cable, "cable", false, "a plain cable instead of the link, as fast as the machine; a tunnel needs --bandwidth")
 	f.BoolVar(&opt.NoTunnel, "no-tunnel", false, "the link alone")
 	f.StringVar(&tun.mode, "rate-mode", tun.mode, "`MODE` in which the tunnel finds its rate: fair, scavenger or fixed")
 	f.StringVar(&tun.bandwidth, "bandwidth", "", "`RATE` that the tunnel may send at most each way (default: no bound; with fixed, the link's rate)")
@@ -112,6 +122,24 @@ added to its name, one of them. Percentages are plain numbers.`,
 	f.BoolVar(&list, "list", false, "list the profiles and exit")
 	f.BoolVar(&tc, "tc", false, "write the link as arguments of tc netem, for scripts/netem, and exit")
 	return cmd
+}
+
+// checkCompare says what does not go together.
+func checkCompare(opt *lab.Options, command []string) error {
+	for _, name := range opt.Compare {
+		if !slices.Contains(lab.Comparable(), name) {
+			return fmt.Errorf("--compare: there is no %q; there are %s", name, strings.Join(lab.Comparable(), ", "))
+		}
+	}
+	switch {
+	case len(opt.Compare) > 0 && len(command) == 0:
+		return errors.New("--compare: which command?")
+	case opt.Cable && opt.Pcap != "":
+		return errors.New("--pcap: a cable has no capture; use tcpdump in a host")
+	case opt.Port < 1 || opt.Port > 65535:
+		return fmt.Errorf("--port %d: not between 1 and 65535", opt.Port)
+	}
+	return nil
 }
 
 // writeTC writes the link for the scripts that build it from tc netem, and warns
@@ -170,6 +198,7 @@ type linkFlags struct {
 	profile string
 	file    string // of profiles, "" for the built-in ones
 	set     []setting
+	changes []string // of the schedule, beside the profile's
 }
 
 // setting is one flag as given, in order.
@@ -183,6 +212,7 @@ type setting struct {
 func (l *linkFlags) add(f *pflag.FlagSet) {
 	f.StringVarP(&l.profile, "profile", "p", l.profile, "`NAME` of the link to start from")
 	f.StringVar(&l.file, "profiles", "", "`FILE` to read profiles from, instead of the built-in ones")
+	f.StringArrayVar(&l.changes, "change", nil, "change the link while it runs, as `KEY=VALUE ...` in a profile's schedule; may be repeated")
 	help := map[string]string{
 		"rate":            "`RATE` in IP bytes, such as 50mbit; 0 is unlimited",
 		"rtt":             "round-trip `TIME` without queueing, such as 40ms",
@@ -270,6 +300,11 @@ func (l *linkFlags) path() (lab.Path, error) {
 	}
 	for _, s := range l.set {
 		if err := p.Spec.Set(s.direction, s.key, s.value); err != nil {
+			return lab.Path{}, err
+		}
+	}
+	for _, c := range l.changes {
+		if err := p.Spec.Change(c); err != nil {
 			return lab.Path{}, err
 		}
 	}

@@ -46,13 +46,17 @@ type pump struct {
 	from, to int // TUN descriptors, not blocking
 	stop     int
 
+	tape *tape     // nil without a capture
+	ends [2]uint32 // of the wire in the capture: where packets come from and go to
+
 	refused uint64
 	late    Lateness
 	err     error
 }
 
-// newEmulator starts moving packets between the TUN descriptors a and b.
-func newEmulator(path Path, a, b int, seed uint64) (*emulator, error) {
+// newEmulator starts moving packets between the TUN descriptors a and b, and
+// records them in c unless that is nil.
+func newEmulator(path Path, a, b int, seed uint64, c *capture) (*emulator, error) {
 	steady()
 	now := wallClock()
 	up, err := link.New(now, path.Up, rand.New(rand.NewPCG(seed, 1)))
@@ -68,9 +72,12 @@ func newEmulator(path Path, a, b int, seed uint64) (*emulator, error) {
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
 	e := &emulator{
-		up:   &pump{link: up, from: a, to: b, stop: stop},
-		down: &pump{link: down, from: b, to: a, stop: stop},
+		up:   &pump{link: up, from: a, to: b, stop: stop, ends: [2]uint32{0, 1}},
+		down: &pump{link: down, from: b, to: a, stop: stop, ends: [2]uint32{1, 0}},
 		stop: stop,
+	}
+	if c != nil {
+		e.up.tape, e.down.tape = c.tapes[0], c.tapes[1]
 	}
 	for _, p := range []*pump{e.up, e.down} {
 		e.wg.Go(p.run)
@@ -110,6 +117,7 @@ func (p *pump) run() {
 			p.read(buf)
 		}
 		p.deliver(buf)
+		p.tape.flush(wallClock())
 		n, errno := rawPoll(fds, p.timeout())
 		if errno != 0 && errno != unix.EINTR {
 			p.err = fmt.Errorf("poll: %w", errno)
@@ -152,7 +160,9 @@ func (p *pump) read(buf []byte) {
 		if n <= 0 {
 			return // EAGAIN: empty; anything else shows again at the next poll
 		}
-		p.link.Send(wallClock(), buf[:n])
+		now := wallClock()
+		p.tape.add(p.ends[0], now, buf[:n])
+		p.link.Send(now, buf[:n])
 	}
 }
 
@@ -165,6 +175,7 @@ func (p *pump) deliver(buf []byte) {
 			return
 		}
 		p.late.add(now.Sub(due))
+		p.tape.add(p.ends[1], now, buf[:n])
 		if rawWrite(p.to, buf[:n]) != n {
 			p.refused++
 		}

@@ -1,9 +1,11 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strconv"
@@ -11,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/totg/totg/internal/link"
 )
 
 // BenchmarkEmulator shows what the emulator carries of full packets, and how late
@@ -44,6 +48,47 @@ func BenchmarkEmulator(b *testing.B) {
 	}
 }
 
+// A packet on its way through the emulator allocates nothing: the collector is off.
+func TestPumpAllocatesNothing(t *testing.T) {
+	in, out := datagrams(t), datagrams(t)
+	l, err := link.New(wallClock(), link.Config{}, rand.New(rand.NewPCG(1, 2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &pump{link: l, from: in[1], to: out[0]}
+	packet, buf := bytes.Repeat([]byte{7}, 1500), make([]byte, link.MaxMTU)
+	n := testing.AllocsPerRun(1000, func() {
+		if rawWrite(in[0], packet) != len(packet) {
+			t.Fatal("not sent")
+		}
+		p.read(buf)
+		p.deliver(buf)
+		if rawRead(out[1], buf) != len(packet) || !bytes.Equal(buf[:len(packet)], packet) {
+			t.Fatal("not delivered")
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations for a packet", n)
+	}
+	if p.late.Count != 1001 || rawRead(out[1], buf) >= 0 {
+		t.Errorf("%d packets", p.late.Count)
+	}
+}
+
+// datagrams is a pair of connected descriptors that keep packets apart.
+func datagrams(t *testing.T) [2]int {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = unix.Close(pair[0])
+		_ = unix.Close(pair[1])
+	})
+	return pair
+}
+
 const (
 	loadTime = 4 * time.Second
 	loadEnv  = "TOTG_LAB_LOAD" // makes the test binary the sender, and says how many bit/s
@@ -55,13 +100,13 @@ func load(ctx context.Context, path Path, rate int64) (int, error) {
 	if dir == "" || err != nil {
 		return code, err
 	}
-	w, err := newWorld(path, DefaultCongestion, 1)
+	w, err := newWorld(worldConfig{path: path, congestion: DefaultCongestion, seed: 1})
 	if err != nil {
 		return 1, err
 	}
 	defer w.close()
 	opt := Options{Stdout: os.Stderr, Stderr: os.Stderr}
-	env := environment(w.vars(false))
+	env := environment(w.vars(&carrierKind{v4: directB, v6: directB6}))
 	code, err = foreground(ctx, w.a, append(env, loadEnv+"="+strconv.FormatInt(rate, 10)), &opt, []string{"/proc/self/exe"})
 	if err != nil || code != 0 {
 		return code, err

@@ -64,7 +64,6 @@ ifb=ifb-${device:0:11}
 # undo puts back what apply changed, as far as it came.
 undo() {
 	local what
-	[ -f "$state" ] || return 0
 	while read -r what; do
 		case $what in
 		egress) run tc qdisc del dev "$device" root || true ;;
@@ -72,7 +71,7 @@ undo() {
 		ifb) run ip link del "$ifb" || true ;;
 		offload\ *) run ethtool -K "$device" "${what#offload }" on || true ;;
 		esac
-	done < <(tac "$state")
+	done < <([ ! -f "$state" ] || tac "$state")
 	run rm -f "$state"
 	[ -n "$dry" ] || rmdir /run/totg-netem 2>/dev/null || true
 }

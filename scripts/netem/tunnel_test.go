@@ -21,6 +21,7 @@ const transferSize = 1 << 20
 // ways, and not a byte is changed.
 func TestTunnelOverNetem(t *testing.T) {
 	needUML(t)
+	t.Parallel() // no timing in it
 	totg := program(t)
 	out := run(t, totg, "transfer", 4*time.Minute, "./uml.sh", "./two-hosts.sh", "exec", "--tunnel",
 		"lossy-50", "--rate=20mbit", "--loss=50", "--", self(t))
