@@ -51,9 +51,8 @@ func exitWith(code int, err error) error {
 
 // newLabCmd is "totg lab".
 func newLabCmd() *cobra.Command {
-	opt := lab.Options{Congestion: lab.DefaultCongestion}
-	flags := &linkFlags{profile: lab.DefaultProfile}
-	list, tc, tun := false, false, labTunnel{mode: string(config.RateFair), redundancy: config.AutoRedundancy.String()}
+	opt, list, tc := lab.Options{Congestion: lab.DefaultCongestion}, false, false
+	flags, tun := &linkFlags{profile: lab.DefaultProfile}, newLabTunnel()
 	cmd := &cobra.Command{
 		Use:   "lab [flags] [--] [command ...]",
 		Short: "Run a command on a host behind an emulated lossy link, with the tunnel over it",
@@ -157,6 +156,10 @@ func writeTC(cmd *cobra.Command, opt *lab.Options) error {
 
 // labTunnel is what the flags say of the tunnel.
 type labTunnel struct{ mode, bandwidth, redundancy string }
+
+func newLabTunnel() labTunnel {
+	return labTunnel{mode: string(config.RateFair), redundancy: config.AutoRedundancy.String()}
+}
 
 // apply checks the flags and sets the options.
 func (f *labTunnel) apply(opt *lab.Options) (err error) {
