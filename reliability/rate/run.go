@@ -50,8 +50,8 @@ func (c *Controller) followSlope(dt float64) {
 	window := max(c.roundTrip(), slopeWindow)
 	s, ok := c.history.slope(busy, window)
 	c.follow.steps = 0
-	if !ok || s.length < max(slopeWindow/4, duration(slopeJitter*c.jitter.value())) {
-		return // too short a look: the jitter's slope, not the link's
+	if !ok || s.length < min(max(slopeWindow/4, duration(slopeJitter*c.jitter.value())), window/3) {
+		return // after an idle time: too short a look, the jitter's slope and not the link's
 	}
 	if s.rate < c.estimate && c.queue > flatQueue*c.target && s.flat < c.stillness() {
 		return // the delay is not ours, and the slope is the send rate
@@ -59,7 +59,7 @@ func (c *Controller) followSlope(dt float64) {
 	if s.rate > c.estimate && (c.queue > estimateNoRise*c.target || c.follow.marks+c.roundTrip() > c.last) {
 		return
 	}
-	k := min(1, estimateGain*dt/c.loopTime()) * min(1, seconds(s.length)/seconds(window))
+	k := min(1, estimateGain*dt/c.loopTime())
 	next := c.estimate + k*(s.rate-c.estimate)
 	c.setEstimate(min(next, max(c.estimate, growVerified*c.verified())))
 }
