@@ -4,13 +4,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/totg/totg/reliability/rate"
 	"github.com/totg/totg/reliability/rlc"
 )
 
 // SenderConfig configures a Sender.
 type SenderConfig struct {
-	// Rate is the pacing rate in bit/s of IP bytes (G-5). It must be positive.
-	Rate int64
+	// Rate is how the sending rate is found (G-4).
+	Rate rate.Config
 	// Deadline is the age at which a symbol of class Deadline or Interactive
 	// is given up; 0 means DefaultDeadline. Twice the round-trip time counts
 	// where that is more (C-7).
@@ -34,8 +35,8 @@ type SenderConfig struct {
 type Sender struct {
 	cfg   SenderConfig
 	start time.Time
+	rate  *rate.Controller
 	pacer pacer
-	clock epochClock
 	rtt   rttEstimator
 	loss  lossMeter
 	price price
@@ -70,8 +71,6 @@ type Sender struct {
 	proactive  uint64
 	spares     uint64
 	abandoned  uint64
-	lastDelay  time.Duration // newest one-way delay, receiver's clock minus ours
-	leastDelay time.Duration
 }
 
 // NewSender returns a Sender. It panics if the configuration is invalid.
@@ -79,12 +78,13 @@ func NewSender(now time.Time, cfg SenderConfig) *Sender {
 	if cfg.Deadline == 0 {
 		cfg.Deadline = DefaultDeadline
 	}
-	if cfg.Rate <= 0 || cfg.Deadline < 0 || !(cfg.Redundancy >= 0) {
-		panic("reliability: sender needs a positive rate and deadline, and no negative redundancy")
+	if cfg.Deadline < 0 || !(cfg.Redundancy >= 0) {
+		panic("reliability: sender needs a positive deadline, and no negative redundancy")
 	}
+	control := rate.New(now, cfg.Rate)
 	return &Sender{
 		price: price{theta: priceFirst, patience: patienceFirst, gain: priceGainFirst}, credit: cfg.Redundancy * redundancyCredit,
-		cfg: cfg, start: now, pacer: pacer{rate: cfg.Rate},
+		cfg: cfg, start: now, rate: control, pacer: pacer{rate: control.Rate(now)},
 		store: newBlockStore(), log: newTransmissionLog(),
 	}
 }
@@ -105,11 +105,39 @@ func (t Transmission) Some() bool { return t.valid }
 func (t Transmission) Block() uint64 { return t.block }
 
 // CanSend reports whether the pacing schedule allows a datagram now.
-func (s *Sender) CanSend(now time.Time) bool { return s.pacer.ready(now.Sub(s.start)) }
+func (s *Sender) CanSend(now time.Time) bool {
+	return s.pacer.ready(now.Sub(s.start)) && !now.Before(s.rate.Hold())
+}
 
 // NextSend is when to ask CanSend again: when a burst that the schedule allows is
 // due (G-5), at the latest pacerBurst after CanSend became true.
-func (s *Sender) NextSend() time.Time { return s.start.Add(s.pacer.wake()) }
+func (s *Sender) NextSend() time.Time {
+	wake := s.start.Add(s.pacer.wake())
+	if hold := s.rate.Hold(); hold.After(wake) {
+		return hold
+	}
+	return wake
+}
+
+// Rate is the sending rate at now, in bit/s of IP bytes.
+func (s *Sender) Rate(now time.Time) int64 { return s.rate.Rate(now) }
+
+// Control is what rate control knows and does.
+func (s *Sender) Control(now time.Time) rate.Snapshot { return s.rate.Snapshot(now) }
+
+// Capacity is what the path is estimated to carry, in bit/s of IP bytes.
+func (s *Sender) Capacity() int64 { return s.rate.Estimate() }
+
+// Settled reports that rate control has found the capacity (G-3).
+func (s *Sender) Settled() bool { return s.rate.Phase() == rate.Run }
+
+// Measuring reports that small datagrams are wanted, with or without a symbol, until
+// enough of them were answered (HELLO, G-3).
+func (s *Sender) Measuring() bool { return s.rate.Phase() == rate.Hello }
+
+// MaxDatagram is the size of the largest datagram with a new symbol to send now, in
+// IP bytes: while nothing is known of the path, small ones measure it (G-3).
+func (s *Sender) MaxDatagram() int { return s.rate.MaxDatagram() }
 
 // OnIdle notes that the schedule allowed a datagram and there was none to send,
 // so that the unused time does not add up to a burst.
@@ -119,10 +147,7 @@ func (s *Sender) OnIdle() { s.pacer.onIdle() }
 func (s *Sender) NextPN() uint64 { return s.log.next }
 
 // Epoch is the epoch of a datagram sent now (W-5).
-func (s *Sender) Epoch(now time.Time) uint8 {
-	id, _ := s.clock.tick(now.Sub(s.start), s.rtt.value())
-	return id
-}
+func (s *Sender) Epoch(now time.Time) uint8 { return s.rate.Epoch(now) }
 
 // CanOpen reports whether there is room for a new symbol: in the window, and
 // before the first receipt, when nothing is known of the path, in the first flight.
@@ -186,6 +211,8 @@ func (s *Sender) AppendFrame(dst []byte, t Transmission) []byte {
 // size IP bytes.
 func (s *Sender) OnSent(now time.Time, size int, t Transmission) {
 	at := now.Sub(s.start)
+	s.rate.OnSent(now, s.log.next, size, s.pacer.idle, t.valid)
+	s.pacer.rate = s.rate.Rate(now)
 	s.pacer.onSent(at, size)
 	s.sent++
 	if s.backlog {
@@ -236,7 +263,8 @@ func (s *Sender) AppendEcho(now time.Time, dst []byte) []byte {
 // arrivals will, and a gap in the receipts proves nothing. The timeout doubles
 // while no receipt arrives at all.
 func (s *Sender) HandleTimeout(now time.Time) {
-	deadline := s.Deadline()
+	s.rate.HandleTimeout(now)
+	deadline := s.timeoutAt()
 	if deadline.IsZero() || now.Before(deadline) {
 		return
 	}
@@ -249,6 +277,15 @@ func (s *Sender) HandleTimeout(now time.Time) {
 
 // Deadline is when HandleTimeout must be called: zero if nothing is in flight.
 func (s *Sender) Deadline() time.Time {
+	at, control := s.timeoutAt(), s.rate.Deadline()
+	if at.IsZero() || (!control.IsZero() && control.Before(at)) {
+		return control
+	}
+	return at
+}
+
+// timeoutAt is when what is in flight counts as lost: zero if nothing is.
+func (s *Sender) timeoutAt() time.Time {
 	if s.log.head == s.log.next {
 		return time.Time{}
 	}
@@ -293,7 +330,6 @@ type SenderStats struct {
 	Receipts         uint64        // receipts that arrived
 	Loss             float64       // p̂, 0 to 1
 	RTT, LeastRTT    time.Duration // smoothed and smallest; 0 before a sample
-	QueueDelay       time.Duration // newest one-way delay above the smallest seen
 	InFlight         int           // symbols without a receipt
 	Window           int           // symbols held between oldest and newest block
 }
@@ -303,7 +339,7 @@ func (s *Sender) Stats() SenderStats {
 	st := SenderStats{
 		Datagrams: s.sent, Bytes: s.sentBytes, Resent: s.resent, Proactive: s.proactive, Abandoned: s.abandoned,
 		Receipts: uint64(s.receipts), Loss: s.loss.loss, LeastRTT: s.rtt.least,
-		QueueDelay: s.lastDelay - s.leastDelay, InFlight: s.store.unreceipted, Window: s.store.symbols,
+		InFlight: s.store.unreceipted, Window: s.store.symbols,
 	}
 	if s.rtt.sampled {
 		st.RTT = s.rtt.smoothed

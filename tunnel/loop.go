@@ -394,7 +394,7 @@ func (l *loop) goodbye() {
 // reload follows a changed configuration as far as a running tunnel can.
 func (l *loop) reload(c *config.Config) {
 	if needsRestart(&l.opt.Config.Interface, &c.Interface) {
-		l.log.Warn("reload refused: name, mode, listen, bandwidth and private key take a restart")
+		l.log.Warn("reload refused: name, mode, listen, bandwidth, rate and private key take a restart")
 		return
 	}
 	if err := l.applyPlan(l.plan(c)); err != nil {
@@ -411,6 +411,6 @@ func (l *loop) reload(c *config.Config) {
 
 // needsRestart reports a change that a running tunnel cannot follow.
 func needsRestart(was, is *config.Interface) bool {
-	return was.Name != is.Name || was.Mode != is.Mode || was.Listen != is.Listen || was.Bandwidth != is.Bandwidth ||
+	return was.Name != is.Name || was.Mode != is.Mode || was.Listen != is.Listen || was.Bandwidth != is.Bandwidth || was.Rate != is.Rate ||
 		!was.PrivateKey.Equal(is.PrivateKey)
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"github.com/totg/totg/handshake"
+	"github.com/totg/totg/reliability/rate"
 	"github.com/totg/totg/tunnel/config"
 	"github.com/totg/totg/tunnel/peer"
 )
@@ -139,6 +140,11 @@ func (l *loop) newPeer(c *config.Config, pc config.Peer) (*tunnelPeer, error) {
 	return p, nil
 }
 
+// rateModes are the modes of rate control by their names in the configuration (G-4).
+var rateModes = map[config.RateMode]rate.Mode{
+	config.RateFair: rate.Fair, config.RateScavenger: rate.Scavenger, config.RateFixed: rate.Fixed,
+}
+
 // coreConfig is what the configuration says of a peer's core. Its endpoint is invalid if
 // there is none, or a host name.
 func coreConfig(c *config.Config, pc config.Peer) peer.Config {
@@ -150,7 +156,7 @@ func coreConfig(c *config.Config, pc config.Peer) peer.Config {
 	return peer.Config{
 		Private: c.Interface.PrivateKey, Remote: pc.PublicKey, PSK: pc.PresharedKey, AES: hasAES(),
 		Endpoint:  netip.AddrPortFrom(endpoint.Addr().Unmap(), endpoint.Port()),
-		Keepalive: pc.Keepalive, Rate: int64(c.Interface.Bandwidth),
+		Keepalive: pc.Keepalive, Rate: rate.Config{Mode: rateModes[c.Interface.Rate], Ceiling: int64(c.Interface.Bandwidth)},
 		Redundancy: redundancy, ARQ: c.Interface.ARQ,
 	}
 }

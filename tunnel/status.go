@@ -34,7 +34,7 @@ func (l *loop) status() control.Status {
 	st := control.Status{
 		Version: l.opt.Version, PID: os.Getpid(), Interface: l.device.Name(), Mode: string(c.Mode), MTU: c.MTU,
 		PublicKey: c.PrivateKey.Public().Base64(), Listen: l.socket.LocalAddr().String(),
-		RateBits: int64(c.Bandwidth), Uptime: time.Since(l.started), Drops: l.drops.byReason(),
+		RateMode: string(c.Rate), RateBits: int64(c.Bandwidth), Uptime: time.Since(l.started), Drops: l.drops.byReason(),
 	}
 	for _, p := range l.table.peers {
 		st.Peers = append(st.Peers, p.status())
@@ -50,6 +50,7 @@ func (p *tunnelPeer) status() control.PeerStatus {
 		TxBytes: s.TxBytes, RxBytes: s.RxBytes, TxPackets: s.TxPackets, RxPackets: s.RxPackets,
 		TxDatagrams: s.TxDatagrams, RxDatagrams: s.RxDatagrams, Resent: s.Resent + s.Proactive,
 		Loss: s.Loss, ReturnLoss: s.ReturnLoss, RTT: s.RTT, RateBits: s.Rate, QueueBytes: int64(s.QueueBytes), DatagramSize: s.Datagram,
+		CapacityBits: s.Capacity, RatePhase: s.Phase, QueueDelay: s.QueueDelay, QueueTarget: s.QueueTarget,
 		Drops: map[string]uint64{},
 	}
 	if s.Endpoint.IsValid() {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/totg/totg/reliability/rate"
 	"github.com/totg/totg/tunnel/config"
 	"github.com/totg/totg/tunnel/control"
 	"github.com/totg/totg/tunnel/peer"
@@ -51,7 +52,7 @@ func newDuo(t *testing.T) *duo {
 	for i := range d.p {
 		cfg := peer.Config{
 			Redundancy: peer.AutoRedundancy,
-			Private:    newKey(t, byte(i)), Remote: newKey(t, byte(1-i)).Public(), Rate: 1e8, AES: true,
+			Private:    newKey(t, byte(i)), Remote: newKey(t, byte(1-i)).Public(), Rate: rate.Config{Mode: rate.Fixed, Ceiling: 1e8}, AES: true,
 			Random: rand.NewChaCha8([32]byte{7, byte(i)}),
 		}
 		if i == 0 {

@@ -45,7 +45,7 @@ func summary(cfg *config.Config) string {
 		{"public key", i.PrivateKey.Public().Base64()},
 		{"addresses", prefixes(i.Addresses)},
 		{"listen", i.Listen.String()},
-		{"rate", fmt.Sprintf("%v, %s", i.Bandwidth, i.Rate)},
+		{"rate", rateText(string(i.Rate), int64(i.Bandwidth))},
 		{"redundancy", i.Redundancy.String()},
 	}
 	if i.ARQ {

@@ -278,7 +278,7 @@ func TestCheck(t *testing.T) {
 	if !strings.HasPrefix(got, "totg.toml: no mistake found\n\ninterface    t0 (tun), mtu 1500\n") || strings.Contains(got, strings.TrimSpace(string(secret))) {
 		t.Errorf("got:\n%s", got)
 	}
-	if want := "\nrate         50Mbit, fixed\nredundancy   auto\n\n"; !strings.Contains(got, want) {
+	if want := "\nrate         fair, at most 50 Mbit/s\nredundancy   auto\n\n"; !strings.Contains(got, want) {
 		t.Errorf("no %q in:\n%s", want, got)
 	}
 	write(t, "totg.toml", strings.Replace(text, "mtu = 1500", "redundancy = 0.5\narq = true", 1))

@@ -94,7 +94,7 @@ func statusTable(st control.Status, now time.Time) string {
 		{"public key", printable(st.PublicKey)},
 		{"listening", printable(st.Listen)},
 		{"carries", fmt.Sprintf("%s, mtu %d", carries(st.Mode), st.MTU)},
-		{"rate", bitRate(st.RateBits)},
+		{"rate", rateText(st.RateMode, st.RateBits)},
 	})))
 	rows := [][]string{{"PEER", "STATE", "ENDPOINT", "HANDSHAKE", "RTT", "LOSS", "SENT", "RECEIVED", "RESENT", "QUEUE", "DATAGRAM"}}
 	for _, p := range st.Peers {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/totg/totg/handshake"
 	"github.com/totg/totg/internal/link"
+	"github.com/totg/totg/reliability/rate"
 	"github.com/totg/totg/tunnel/flow"
 	"github.com/totg/totg/tunnel/peer"
 )
@@ -24,7 +25,7 @@ import (
 type Config struct {
 	Seed  uint64
 	Links [2]link.Config // from A to B, from B to A
-	Rate  int64          // what both peers are told, bit/s
+	Rate  rate.Config    // of both peers
 	// Called leaves out B's knowledge of where A is.
 	Called    bool
 	Keepalive time.Duration
@@ -350,7 +351,7 @@ func (h *Host) drain() {
 	if _, _, ok := p.Poll(n.now.Add(-time.Second), h.datag[:]); ok {
 		n.fail("host %d sends more when time goes back", h.id)
 	}
-	if st := p.Status(); st.QueueBytes > peer.MaxQueueBytes(n.cfg.Rate) || st.InFlight > peer.MaxInFlight {
+	if st := p.Status(); st.QueueBytes > peer.MaxQueueBytes(n.cfg.Rate.Ceiling) || st.InFlight > peer.MaxInFlight {
 		n.fail("host %d: queue of %d bytes, %d symbols in flight", h.id, st.QueueBytes, st.InFlight)
 	}
 }

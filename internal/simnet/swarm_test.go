@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/totg/totg/internal/link"
+	"github.com/totg/totg/reliability/rate"
 	"github.com/totg/totg/tunnel/flow"
 )
 
@@ -48,24 +49,25 @@ func draw(seed uint64) scenario {
 	r := rand.New(rand.NewPCG(seed, 99))
 	pick := func(v ...float64) float64 { return v[r.IntN(len(v))] }
 	s := scenario{loss: pick(0, 0, 0.01, 0.05, 0.2, 0.3, 0.5, 0.7)}
-	rate := int64(pick(1e6, 5e6, 10e6, 50e6))
+	bits := int64(pick(1e6, 5e6, 10e6, 50e6))
 	rtt := time.Duration(pick(1, 20, 40, 100, 600)) * time.Millisecond
 	for i := range s.cfg.Links {
 		s.cfg.Links[i] = link.Config{
-			Rate: rate, Delay: rtt / 2, Loss: s.loss, Burst: pick(1, 1, 4, 10),
+			Rate: bits, Delay: rtt / 2, Loss: s.loss, Burst: pick(1, 1, 4, 10),
 			Jitter: time.Duration(pick(0, 0, 0.1, 0.5) * float64(rtt) / 2), JitterReorders: r.IntN(2) == 0,
 			Duplicate: pick(0, 0, 0.05), Reorder: pick(0, 0, 0.05), Corrupt: pick(0, 0, 0.01),
-			Queue: link.BDP(rate, max(rtt, 20*time.Millisecond)) + 20*1500,
+			Queue: link.BDP(bits, max(rtt, 20*time.Millisecond)) + 20*1500,
 		}
 	}
-	s.cfg.Seed, s.cfg.Rate, s.cfg.Called = seed, rate*95/100, r.IntN(2) == 0
+	s.cfg.Seed, s.cfg.Called = seed, r.IntN(2) == 0
+	s.cfg.Rate = rate.Config{Mode: rate.Fixed, Ceiling: bits * 95 / 100}
 	if r.IntN(2) == 0 {
 		s.cfg.Keepalive = time.Second
 	}
 	s.packets = 200 + r.IntN(400)
 	s.interval = 8 * time.Second / time.Duration(s.packets)
 	s.limit = int(pick(100, 1500, 1500, 9000))
-	if rate > 5e6 {
+	if bits > 5e6 {
 		s.limit = int(pick(100, 1500, 9000, 60000))
 	}
 	for range r.IntN(3) {
@@ -215,7 +217,7 @@ func TestDeterminism(t *testing.T) {
 func TestOracle(t *testing.T) {
 	expect := func(name string, f func(n *Net, tr *Traffic)) {
 		t.Helper()
-		n, err := New(Config{Seed: 1, Rate: 1e6})
+		n, err := New(Config{Seed: 1, Rate: rate.Config{Mode: rate.Fixed, Ceiling: 1e6}})
 		if err != nil {
 			t.Fatal(err)
 		}

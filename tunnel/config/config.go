@@ -39,7 +39,7 @@ type Interface struct {
 	Addresses  []netip.Prefix // with host bits: an address and its network's length; empty only in TAP mode
 	Listen     netip.AddrPort // port 0: the kernel chooses
 	MTU        int            // bytes of an inner packet, MinMTU … MaxMTU
-	Bandwidth  Rate           // upload, bit/s of outer IP bytes
+	Bandwidth  Rate           // most that is sent, bit/s of outer IP bytes; 0: no bound, but never 0 with RateFixed
 	Rate       RateMode
 	Redundancy Redundancy
 	ARQ        bool // no coding: what is lost is sent again, and nothing else
@@ -67,8 +67,12 @@ const (
 // RateMode says how the sending rate is found (G-4).
 type RateMode string
 
-// RateFixed sends at the configured bandwidth and probes for nothing.
-const RateFixed RateMode = "fixed"
+// The rate modes.
+const (
+	RateFair      RateMode = "fair"      // finds the capacity; takes its share beside flows that fill buffers
+	RateScavenger RateMode = "scavenger" // finds the capacity; yields to them
+	RateFixed     RateMode = "fixed"     // sends at the bandwidth and probes for nothing
+)
 
 // Load reads and checks the file. Paths inside it are relative to its folder. The error is always of type Errors.
 func Load(path string) (*Config, error) {

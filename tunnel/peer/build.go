@@ -83,7 +83,7 @@ func (b *builder) appendPathControl() {
 		b.s.paths--
 		b.dst = appendPath(b.dst, framePathResponse, b.s.nextPath[b.s.paths])
 	}
-	if b.p.pingDue && len(b.dst) < b.limit {
+	if (b.p.pingDue || b.s.sender.Measuring()) && len(b.dst) < b.limit {
 		b.p.pingDue = false
 		b.dst = append(b.dst, framePing)
 		b.ask = true
@@ -100,7 +100,11 @@ func (b *builder) appendSymbol() {
 	if sender.EchoDue(b.p.now) {
 		echo = reliability.EchoLen
 	}
-	t := b.chooseSymbol(room - echo)
+	space := room - echo
+	if sender.Measuring() { // G-3: small datagrams, as far as what waits can be cut
+		space = min(space, max(sender.MaxDatagram()-b.p.path.overhead()-tagLen-len(b.dst), minHelloSymbol))
+	}
+	t := b.chooseSymbol(space)
 	if !t.Some() || sender.FrameLen(t) > room {
 		return
 	}
@@ -116,7 +120,7 @@ func (b *builder) appendSymbol() {
 // symbol fits in room bytes.
 func (b *builder) chooseSymbol(room int) reliability.Transmission {
 	var waiting [reliability.NumClasses]bool
-	waiting[reliability.Control] = room >= minSymbol && b.s.mux.ControlPending()
+	waiting[reliability.Control] = room >= b.leastRoom() && b.s.mux.ControlPending()
 	c, data := b.nextUnit(room)
 	if data {
 		waiting[class(c)] = true
@@ -133,7 +137,7 @@ func (b *builder) chooseSymbol(room int) reliability.Transmission {
 
 // nextUnit is the class of the queue whose turn it is.
 func (b *builder) nextUnit(room int) (c flow.Class, ok bool) {
-	if room < minSymbol {
+	if room < b.leastRoom() {
 		return 0, false
 	}
 	var allowed [flow.NumClasses]bool
@@ -141,6 +145,14 @@ func (b *builder) nextUnit(room int) (c flow.Class, ok bool) {
 		allowed[c] = b.s.ready(c)
 	}
 	return b.p.queue.Next(allowed)
+}
+
+// leastRoom is the least room worth opening a new symbol for.
+func (b *builder) leastRoom() int {
+	if b.s.sender.Measuring() {
+		return minHelloSymbol
+	}
+	return minSymbol
 }
 
 // symbolRoom is the largest symbol whose frame fits in room bytes, as SOURCE and

@@ -246,7 +246,7 @@ func (p *Peer) pollHandshake(buf []byte) (n int, to netip.AddrPort) {
 // flood copies INIT or RESP to buf and charges it to the budget (H-4).
 func (p *Peer) flood(buf, datagram []byte) int {
 	bits := float64(8 * (len(datagram) + overheadIPv6))
-	p.floodNext = p.now.Add(time.Duration(bits / (floodShare * float64(p.cfg.Rate)) * float64(time.Second)))
+	p.floodNext = p.now.Add(time.Duration(bits / (floodShare * float64(floodRate(p.cfg.Rate.Ceiling))) * float64(time.Second)))
 	return copy(buf, datagram)
 }
 

@@ -22,6 +22,9 @@ const (
 	// minSymbol is the least room worth opening a new symbol for, in a
 	// datagram that already carries a receipt.
 	minSymbol = 256
+	// minHelloSymbol is the same while the path is measured with small datagrams
+	// (G-3): a message of a channel handshake fits.
+	minHelloSymbol = 64
 	// minDatagram is the least amplification credit worth a datagram: it must
 	// hold a receipt. minProbe is the least for a challenge alone.
 	minDatagram, minProbe = 320, 64
@@ -72,8 +75,26 @@ func queueLimit(rate int64, wait time.Duration) int {
 	return int(float64(rate) / 8 * min(max(wait, queueTimeMin), queueTimeMax).Seconds())
 }
 
-// queueCapacity is the most that queueLimit may become.
+// unknownRate stands for a ceiling that nobody has set where memory depends on it, and
+// unknownFlood where the flooding of a handshake does: the whole schedule of H-4.
+const (
+	unknownRate  = 1_000_000_000
+	unknownFlood = 2_000_000
+)
+
+// floodRate is the rate that INIT, RESP and the first receipts take a share of.
+func floodRate(ceiling int64) int64 {
+	if ceiling == 0 {
+		return unknownFlood
+	}
+	return ceiling
+}
+
+// queueCapacity is the most that queueLimit may become; a ceiling of 0 is unknown.
 func queueCapacity(rate int64) int {
+	if rate == 0 {
+		rate = unknownRate
+	}
 	return min(queueLimit(rate, queueTimeMax), max(queueLimit(rate, 0), maxQueue))
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/totg/totg/handshake"
 	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/reliability"
+	"github.com/totg/totg/reliability/rate"
 	"github.com/totg/totg/tunnel/flow"
 )
 
@@ -29,8 +30,8 @@ type Config struct {
 	Endpoint netip.AddrPort
 	// Keepalive, if positive, is the longest silence of ours.
 	Keepalive time.Duration
-	// Rate is the pacing rate in bit/s of IP bytes.
-	Rate int64
+	// Rate is how the sending rate is found (G-4).
+	Rate rate.Config
 	// Redundancy caps the datagrams in advance per new symbol: 0 allows
 	// none, AutoRedundancy leaves it to the need rule.
 	Redundancy float64
@@ -51,8 +52,8 @@ func (c *Config) validate() error {
 	switch {
 	case c.Random == nil:
 		return errors.New("peer: no source of randomness")
-	case c.Rate <= 0:
-		return errors.New("peer: rate must be positive")
+	case !c.Rate.Valid():
+		return errors.New("peer: invalid rate")
 	case !(c.Redundancy >= 0):
 		return errors.New("peer: negative redundancy")
 	case c.MaxDatagram < baseDatagram || c.MaxDatagram > DefaultMaxDatagram:
@@ -135,7 +136,7 @@ func New(now time.Time, cfg Config) (*Peer, error) {
 		cfg: cfg, local: cfg.Private.Public(), remoteStatic: static, identity: identity,
 		jitter: rand.New(rand.NewChaCha8(seed)),
 		now:    now,
-		queue:  flow.NewQueue(queueCapacity(cfg.Rate)),
+		queue:  flow.NewQueue(queueCapacity(cfg.Rate.Ceiling)),
 		inner:  flow.NewHeld(maxHeld),
 		path:   path{max: cfg.MaxDatagram, size: baseDatagram},
 		events: make([]Event, 0, maxEvents),

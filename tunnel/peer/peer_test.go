@@ -14,6 +14,7 @@ import (
 	"github.com/totg/totg/handshake"
 	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/reliability"
+	"github.com/totg/totg/reliability/rate"
 	"github.com/totg/totg/tunnel/flow"
 )
 
@@ -45,7 +46,7 @@ func newDuo(tb testing.TB, change func(i int, c *Config)) *duo {
 	}
 	for i := range d.p {
 		cfg := Config{
-			Private: keys[i], Remote: keys[1-i].Public(), AES: true, Rate: 1e8,
+			Private: keys[i], Remote: keys[1-i].Public(), AES: true, Rate: rate.Config{Mode: rate.Fixed, Ceiling: 1e8},
 			Random: rand.NewChaCha8([32]byte{9, byte(i)}),
 		}
 		if i == 0 {
@@ -371,8 +372,8 @@ func TestBothCall(t *testing.T) {
 
 // TestFloodBudget: INITs take at most a tenth of a thin link (H-4).
 func TestFloodBudget(t *testing.T) {
-	const rate = 200_000
-	d := newDuo(t, func(_ int, c *Config) { c.Rate = rate })
+	const bits = 200_000
+	d := newDuo(t, func(_ int, c *Config) { c.Rate.Ceiling = bits })
 	bytes := 0
 	d.cut = func(from int, b []byte) bool {
 		if from == 0 {
@@ -381,7 +382,7 @@ func TestFloodBudget(t *testing.T) {
 		return true
 	}
 	d.pass(4 * time.Second)
-	if share := float64(8*bytes) / (4 * rate); share < 0.05 || share > 0.11 {
+	if share := float64(8*bytes) / (4 * bits); share < 0.05 || share > 0.11 {
 		t.Errorf("INITs took %.3f of the rate", share)
 	}
 }

@@ -70,7 +70,7 @@ func (p *Peer) newSession(keys *handshake.Session) (*session, error) {
 		sender: reliability.NewSender(p.now, reliability.SenderConfig{
 			Rate: p.cfg.Rate, Redundancy: p.cfg.Redundancy, ARQ: p.cfg.ARQ,
 		}),
-		receiver: reliability.NewReceiver(p.now, reliability.ReceiverConfig{Rate: p.cfg.Rate}),
+		receiver: reliability.NewReceiver(p.now, reliability.ReceiverConfig{Rate: floodRate(p.cfg.Rate.Ceiling)}),
 	}
 	for c := range flow.Class(flow.NumClasses) {
 		if s.handles[c], err = mux.Open(p.now, modes(c)); err != nil {
@@ -291,8 +291,12 @@ func (p *Peer) handleReceipt(s *session, r *wire.Reader) error {
 	}
 	rtt := s.sender.RTT()
 	s.receiver.SetRTT(rtt)
+	s.receiver.SetRate(s.sender.Rate(p.now))
 	wait := queueTime(rtt, s.sender.Stall(), s.sender.Loss())
-	p.queue.SetLimit(queueLimit(p.cfg.Rate, wait))
+	if !s.sender.Settled() { // the capacity may be many times of what is known
+		wait = queueTimeMax
+	}
+	p.queue.SetLimit(queueLimit(s.sender.Capacity(), wait))
 	p.checkStall(s)
 	return nil
 }

@@ -31,8 +31,11 @@ type Status struct {
 	Loss          float64 // share of our datagrams that do not arrive
 	ReturnLoss    float64 // share of the receipts that do not arrive here
 	RTT           time.Duration
-	QueueDelay    time.Duration // one-way, above the smallest seen
-	Rate          int64         // bit/s
+	QueueDelay    time.Duration // of the path, one way, above its base delay
+	QueueTarget   time.Duration // what rate control wants it to be
+	Phase         string        // of rate control; empty: no session
+	Rate          int64         // bit/s of IP bytes, of our sending
+	Capacity      int64         // bit/s of IP bytes, that the path is thought to carry
 	Datagram      int           // UDP payload in use, bytes
 	QueueBytes    int           // waiting in the ingress queue
 	InFlight      int           // symbols without a receipt
@@ -42,7 +45,7 @@ type Status struct {
 // Status returns a snapshot.
 func (p *Peer) Status() Status {
 	st := Status{
-		Counters: p.stats, State: p.state(), Endpoint: p.path.addr, Rate: p.cfg.Rate,
+		Counters: p.stats, State: p.state(), Endpoint: p.path.addr,
 		Datagram: p.path.size, QueueBytes: p.queue.Bytes(), Drops: p.drops,
 	}
 	st.QueueDropped = p.queue.Dropped()
@@ -55,7 +58,10 @@ func (p *Peer) Status() Status {
 	}
 	st.addSession(s)
 	tx := s.sender.Stats()
-	st.Loss, st.RTT, st.QueueDelay, st.InFlight = tx.Loss, tx.RTT, tx.QueueDelay, tx.InFlight
+	st.Loss, st.RTT, st.InFlight = tx.Loss, tx.RTT, tx.InFlight
+	control := s.sender.Control(p.now)
+	st.QueueDelay, st.QueueTarget, st.Phase = control.Queue, control.Target, control.Phase.String()
+	st.Rate, st.Capacity = control.Rate, s.sender.Capacity()
 	st.ReturnLoss = s.receiver.ReturnLoss()
 	st.LastHandshake, st.LastReceived = s.created, s.lastRx
 	return st
