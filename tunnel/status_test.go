@@ -125,7 +125,8 @@ func TestPeerStatus(t *testing.T) {
 		LastHandshake: s.LastHandshake, LastReceived: s.LastReceived,
 		TxBytes: 20 * 500, RxBytes: 20 * 300, TxPackets: 20, RxPackets: 20,
 		TxDatagrams: s.TxDatagrams, RxDatagrams: s.RxDatagrams, Resent: s.Resent + s.Proactive,
-		Loss: s.Loss, ReturnLoss: s.ReturnLoss, RTT: s.RTT, RateBits: 1e8, QueueBytes: int64(s.QueueBytes), DatagramSize: s.Datagram,
+		Loss: s.Loss, ReturnLoss: s.ReturnLoss, RTT: s.RTT, RateBits: 1e8, CapacityBits: 1e8, RatePhase: "run",
+		QueueDelay: s.QueueDelay, QueueTarget: s.QueueTarget, QueueBytes: int64(s.QueueBytes), DatagramSize: s.Datagram,
 		Drops: nonZero(map[string]uint64{"malformed": 1, "suppressed": 2}),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

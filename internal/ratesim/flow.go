@@ -49,13 +49,12 @@ type flow struct {
 	number   uint32
 	frame    [link.DefaultMTU]byte
 
-	recv   *reliability.Receiver
-	inbox  []arrival // waiting for the receiver's host to wake up
-	back   *link.Link
-	rbuf   [link.DefaultMTU]byte
-	queue  [][]byte // receipts that wait for the sender's host
-	epochs [reliability.MaxEpochs]rate.Epoch
-	trace  func(now time.Duration, s rate.Snapshot)
+	recv  *reliability.Receiver
+	inbox []arrival // waiting for the receiver's host to wake up
+	back  *link.Link
+	rbuf  [link.DefaultMTU]byte
+	queue [][]byte // receipts that wait for the sender's host
+	trace func(now time.Duration, s rate.Snapshot)
 }
 
 // arrival is a packet at the receiver.
@@ -254,10 +253,7 @@ func (f *flow) receipt(now time.Duration, b []byte) {
 		Largest: f.pn + uint64(int64(int32(c.Largest-low))), Arrival: c.Arrival, Hold: c.Hold,
 		Datagrams: c.Datagrams, Gaps: c.Gaps, CE: c.CE,
 	}
-	for i, e := range c.Epochs[:c.NumEpochs] {
-		f.epochs[i] = rate.Epoch(e)
-	}
-	rep.Epochs = f.epochs[:c.NumEpochs]
+	rep.Epochs = c.Epochs[:c.NumEpochs]
 	f.ctl.OnReceipt(absolute(now), &rep)
 	s := f.ctl.Snapshot(absolute(now))
 	f.recv.SetRTT(s.RTT)
