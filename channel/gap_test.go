@@ -118,8 +118,14 @@ func TestStreamingUnits(t *testing.T) {
 		lost []int
 		want string
 	}{
-		{[]int{1}, "bbb c ddd"}, {[]int{2}, "bbb c ddd"}, {[]int{2, 3}, "c ddd"}, {[]int{5, 6}, "aaa ddd"},
-		{[]int{4}, "aaa c ddd"}, {[]int{0, 9}, "bbb c"}, {[]int{0, 1, 2, 3, 4, 5, 6, 7, 8}, ""}, {[]int{3, 7}, "aaa c"},
+		{[]int{1}, "bbb c ddd"},
+		{[]int{2}, "bbb c ddd"},
+		{[]int{2, 3}, "c ddd"},
+		{[]int{5, 6}, "aaa ddd"},
+		{[]int{4}, "aaa c ddd"},
+		{[]int{0, 9}, "bbb c"},
+		{[]int{0, 1, 2, 3, 4, 5, 6, 7, 8}, ""},
+		{[]int{3, 7}, "aaa c"},
 	} {
 		p := newPair(t, Limits{})
 		h, to := p.open(ModeStreaming2)

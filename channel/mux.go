@@ -254,14 +254,14 @@ func (m *Mux) receive(h header, body []byte) {
 	} else {
 		why = c.unordered.receive(&m.in, m.at, h, body)
 	}
-	switch why {
-	case ReasonNone:
+	if why == ReasonNone {
 		m.watch(c)
-	case ReasonLoss:
-		m.shut(c, why, false)
-	default:
-		m.violate(c, why)
+		return
 	}
+	if why != ReasonLoss { // which is nobody's fault
+		m.in.stats.Violations++
+	}
+	m.shut(c, why, false)
 }
 
 // ReadUnit copies the next complete unit into buf, which must have MaxUnit

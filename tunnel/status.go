@@ -61,7 +61,7 @@ func (p *tunnelPeer) status() control.PeerStatus {
 		}
 	}
 	maps.Copy(out.Drops, nonZero(map[string]uint64{
-		"queue_full": s.QueueDropped, "expired": s.Expired, "suppressed": s.Suppressed, "bad_unit": s.RxMalformed,
+		"queue_full": s.QueueDropped, "queue_dropped": s.QueueEvicted, "expired": s.Expired, "suppressed": s.Suppressed, "bad_unit": s.RxMalformed,
 	}))
 	return out
 }

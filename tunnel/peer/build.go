@@ -140,7 +140,7 @@ func (b *builder) nextUnit(room int) (c flow.Class, ok bool) {
 	for c := range flow.Class(flow.NumClasses) {
 		allowed[c] = b.s.ready(c)
 	}
-	return b.p.queue.Next(allowed)
+	return b.p.queue.Next(b.p.now, allowed)
 }
 
 // symbolRoom is the largest symbol whose frame fits in room bytes, as SOURCE and
@@ -166,15 +166,15 @@ func (b *builder) newData(c flow.Class, room int) reliability.Transmission {
 	p, s := b.p, b.s
 	room = symbolRoom(room)
 	dst := s.sender.Buffer()[:0]
-	ended := 0
+	s.tickets = s.tickets[:0]
 	for {
 		unit := p.queue.Head(c)
-		if unit == nil {
+		if unit.B == nil {
 			break
 		}
-		out := unit
+		out := unit.B
 		if c == flow.Stream {
-			out = s.headers.shorten(unit)
+			out = s.headers.shorten(unit.B)
 		}
 		space := room - len(dst) - channel.SegmentHeaderLen
 		rest := len(out) - s.offset[c]
@@ -190,15 +190,15 @@ func (b *builder) newData(c flow.Class, room int) reliability.Transmission {
 		dst = appendSegment(dst, s.handles[c], s.offset[c] == 0, n == rest, piece)
 		s.offset[c] += n
 		if n == rest {
-			p.onUnitSent(c, unit)
-			ended++
+			s.tickets = append(s.tickets, unit.Ticket)
+			p.onUnitSent(c, unit.B)
 		}
 	}
 	p.queue.Charge(c, len(dst))
 	t := s.sender.Commit(p.now, class(c), len(dst), 0)
 	if c == flow.Stream {
-		for range ended {
-			p.inner.Sent(t.Block())
+		for _, ticket := range s.tickets {
+			p.inner.Sent(ticket, t.Block())
 		}
 	}
 	return t
@@ -208,7 +208,7 @@ func (b *builder) newData(c flow.Class, room int) reliability.Transmission {
 func (p *Peer) onUnitSent(c flow.Class, unit []byte) {
 	p.stats.TxPackets++
 	p.stats.TxBytes += uint64(len(unit) - 1)
-	p.queue.Pop(c)
+	p.queue.Pop(p.now, c)
 	p.cur.offset[c] = 0
 	if c == flow.Stream {
 		p.cur.headers.done()

@@ -54,12 +54,12 @@ const maxHeld = 1 << 14
 // a full queue, within these bounds.
 const (
 	queueTimeMin, queueTimeMax = 100 * time.Millisecond, time.Second
-	// maxQueue bounds it in bytes per class, or queueTimeMin of the rate does
-	// where that is more.
+	// maxQueue bounds it in bytes, or queueTimeMin of the rate does where that
+	// is more.
 	maxQueue = 4 << 20
 )
 
-// queueLimit is the queue's limit in bytes per class for a rate and round trip.
+// queueLimit is the queue's limit in bytes for a rate and round trip.
 func queueLimit(rate int64, rtt time.Duration) int {
 	return int(float64(rate) / 8 * min(max(2*rtt, queueTimeMin), queueTimeMax).Seconds())
 }
@@ -72,7 +72,7 @@ func queueCapacity(rate int64) int {
 // MaxQueueBytes bounds the inner packets that wait for a path of the rate, in
 // bytes.
 func MaxQueueBytes(rate int64) int {
-	return flow.NumClasses * max(queueCapacity(rate), flow.MinLimit)
+	return max(queueCapacity(rate), flow.MinLimit)
 }
 
 // Handshake (H-4).

@@ -135,11 +135,13 @@ func New(now time.Time, cfg Config) (*Peer, error) {
 		cfg: cfg, local: cfg.Private.Public(), remoteStatic: static, identity: identity,
 		jitter: rand.New(rand.NewChaCha8(seed)),
 		now:    now,
-		queue:  flow.NewQueue(queueCapacity(cfg.Rate)),
 		inner:  flow.NewHeld(maxHeld),
 		path:   path{max: cfg.MaxDatagram, size: baseDatagram},
 		events: make([]Event, 0, maxEvents),
 	}
+	p.queue = flow.NewQueue(flow.QueueConfig{
+		Capacity: queueCapacity(cfg.Rate), Perturbation: p.jitter.Uint64(), Held: p.inner,
+	})
 	p.startAttempt()
 	return p, nil
 }
@@ -186,11 +188,7 @@ func (p *Peer) WritePacket(now time.Time, unit []byte) bool {
 		p.stats.Suppressed++
 		return true
 	}
-	if !p.queue.Push(pkt.Class, unit) {
-		return false
-	}
-	p.inner.Add(unit)
-	return true
+	return p.queue.Push(p.now, &pkt, pkt.Treatment(), unit)
 }
 
 // HandleTimeout does what is due. Early or spurious calls do nothing.

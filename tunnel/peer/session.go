@@ -24,6 +24,7 @@ type session struct {
 	mux      *channel.Mux
 	handles  [flow.NumClasses]channel.Handle
 	offset   [flow.NumClasses]int // of the unit at the head of the queue
+	tickets  []int                // of the units that end in the symbol being made
 	headers  headers
 	outcome  reliability.Outcome
 	nextPath [maxResponses]uint64 // tokens to answer with PATH_RESPONSE
@@ -51,7 +52,7 @@ func class(c flow.Class) reliability.Class {
 		return reliability.Bulk
 	case flow.Interactive:
 		return reliability.Interactive
-	case flow.Message:
+	case flow.Message, flow.Once:
 	}
 	return reliability.Deadline
 }
@@ -99,7 +100,7 @@ func (p *Peer) keepChannels(s *session) {
 			}
 			s.offset[c] = 0 // the unit under way starts again
 			if c == flow.Stream {
-				s.headers.restart(p.queue.Head(c))
+				s.headers.restart(p.queue.Head(c).B)
 			}
 			h, err := s.mux.Open(p.now, modes(c))
 			if err != nil {
@@ -292,6 +293,7 @@ func (p *Peer) handleReceipt(s *session, r *wire.Reader) error {
 	rtt := s.sender.RTT()
 	s.receiver.SetRTT(rtt)
 	p.queue.SetLimit(queueLimit(p.cfg.Rate, rtt))
+	p.queue.SetLaw(queueLaw(p.cfg.Rate, rtt, s.sender.Stats().Loss))
 	p.checkStall(s)
 	return nil
 }

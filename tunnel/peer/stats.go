@@ -16,6 +16,8 @@ type Counters struct {
 	Useless              uint64 // symbols that told nothing new
 	Expired              uint64 // symbols given up at their deadline
 	QueueDropped         uint64 // inner packets that found the queue full
+	QueueEvicted         uint64 // … that were queued, and dropped to slow their flow or for others
+	QueueMarked          uint64 // … that got an ECN mark instead
 	Suppressed           uint64 // inner TCP segments sent again while the first was on its way
 	Closed               uint64 // that this side ended by CLOSE
 	BlackHoles           uint64 // datagram sizes that stopped arriving
@@ -45,7 +47,8 @@ func (p *Peer) Status() Status {
 		Counters: p.stats, State: p.state(), Endpoint: p.path.addr, Rate: p.cfg.Rate,
 		Datagram: p.path.size, QueueBytes: p.queue.Bytes(), Drops: p.drops,
 	}
-	st.QueueDropped = p.queue.Dropped()
+	q := p.queue.Stats()
+	st.QueueDropped, st.QueueEvicted, st.QueueMarked = q.Refused, q.Evicted+q.Slowed+q.Expired, q.Marked
 	if !st.Endpoint.IsValid() {
 		st.Endpoint = p.cfg.Endpoint
 	}
