@@ -11,12 +11,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/totg/totg/tunnel"
+	"github.com/totg/totg/tunnel/config"
 	"github.com/totg/totg/tunnel/control"
 )
 
@@ -408,4 +410,41 @@ func TestReload(t *testing.T) {
 	d.expect(t, "msg=reload mtu=1400")
 	ok(t, "", "down", "-c", "totg.toml")
 	d.ends(t)
+}
+
+// check --packet says which peer, rule and mode a packet meets. // C-7
+func TestCheckPacket(t *testing.T) {
+	text := site(t)
+	write(t, "totg.toml", text+`
+[[peer.rule]]
+protocol = ["udp"]
+ports = ["3074"]
+mode = "streaming2"
+deadline = "80ms"
+`)
+	line := strings.Count(text, "\n") + 2
+	cfg, err := config.Load("totg.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := cfg.Peers[len(cfg.Peers)-1].AllowedIPs[0].Addr().String()
+	from := cfg.Interface.Addresses[0].Addr().String()
+	for packet, want := range map[string][]string{
+		"udp " + from + ":5000 > " + to + ":3074 dscp 46": {"number 1 of 1, totg.toml:" + strconv.Itoa(line), "mode      streaming2", "80ms", "message"},
+		"udp " + from + ":5000 > " + to + ":99 size 100":  {"none; by default, for its protocol and size", "mode      z", "interactive", "later     mode streaming2", "250ms"},
+		"udp " + from + ":5000 > " + to + ":99 dscp 46":   {"none; by default, for its DSCP is EF", "mode      streaming2", "interactive"},
+		"tcp " + from + ":5000 > " + to + ":99":           {"none; by default", "mode      tcp", "stream", "deadline  none"},
+		"icmp " + from + " > 203.0.113.7":                 {"no peer has 203.0.113.7 in its allowed_ips"},
+	} {
+		got := ok(t, "", "check", "-c", "totg.toml", "--packet", packet)
+		for _, w := range want {
+			if !strings.Contains(got, w) {
+				t.Errorf("%s: no %q in:\n%s", packet, w, got)
+			}
+		}
+	}
+	r := run(t, "", "check", "-c", "totg.toml", "--packet", "udp nowhere")
+	if r.code != 2 || !strings.Contains(r.errors, `"udp nowhere" is no packet; write it as`) {
+		t.Errorf("code %d: %s", r.code, r.errors)
+	}
 }

@@ -41,13 +41,8 @@ func (in *inner) classify(super bool) Class {
 		if t, ok := in.tcp(); ok && !super && t.acknowledges() {
 			return Interactive
 		}
-		return Stream
 	case super || in.transport == nil:
 		return Message
-	case in.Proto == protoICMP && in.Src.Is4(),
-		in.Proto == protoICMPv6 && in.Src.Is6(),
-		in.Proto == protoUDP && in.Size <= interactiveUDP:
-		return Interactive
 	}
-	return Message
+	return in.ClassOfSize()
 }

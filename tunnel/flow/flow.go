@@ -84,14 +84,20 @@ func parse(unit []byte) (in inner, ok bool) {
 	return in, ok
 }
 
-// readPorts reads the ports of the transport protocols that begin with them.
-func (in *inner) readPorts() {
-	switch in.Proto {
+// HasPorts reports whether a protocol's header begins with ports.
+func HasPorts(proto uint8) bool {
+	switch proto {
 	case protoTCP, protoUDP, protoDCCP, protoSCTP, protoUDPLite:
-		if len(in.transport) >= 4 {
-			in.SrcPort = binary.BigEndian.Uint16(in.transport)
-			in.DstPort = binary.BigEndian.Uint16(in.transport[2:])
-		}
+		return true
+	}
+	return false
+}
+
+// readPorts reads the ports of a packet that has them.
+func (in *inner) readPorts() {
+	if HasPorts(in.Proto) && len(in.transport) >= 4 {
+		in.SrcPort = binary.BigEndian.Uint16(in.transport)
+		in.DstPort = binary.BigEndian.Uint16(in.transport[2:])
 	}
 }
 
