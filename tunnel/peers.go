@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
@@ -118,7 +119,7 @@ func (t *peerTable) keep(c config.Peer) *tunnelPeer {
 	for _, p := range t.peers {
 		q := p.config
 		if q.PublicKey == c.PublicKey && q.Endpoint == c.Endpoint && q.PresharedKey.Equal(c.PresharedKey) &&
-			q.Keepalive == c.Keepalive {
+			q.Keepalive == c.Keepalive && reflect.DeepEqual(q.Rules, c.Rules) {
 			return p
 		}
 	}
@@ -152,6 +153,7 @@ func coreConfig(c *config.Config, pc config.Peer) peer.Config {
 		Endpoint:  netip.AddrPortFrom(endpoint.Addr().Unmap(), endpoint.Port()),
 		Keepalive: pc.Keepalive, Rate: int64(c.Interface.Bandwidth),
 		Redundancy: redundancy, ARQ: c.Interface.ARQ,
+		Rules: pc.Rules, // C-7
 	}
 }
 

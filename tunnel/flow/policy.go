@@ -86,6 +86,21 @@ func (r *Rule) treatment(p *Packet) Treatment {
 	return t
 }
 
+// Classes are the classes that packets which meet the rule can have.
+func (r *Rule) Classes() []Class {
+	switch {
+	case r.Mode&Resend == 0:
+		return []Class{Once}
+	case r.Mode&CloseOnLoss != 0:
+		return []Class{Stream}
+	case r.Priority == PriorityInteractive:
+		return []Class{Interactive}
+	case r.Priority == PriorityNormal:
+		return []Class{Message}
+	}
+	return []Class{Interactive, Message}
+}
+
 // Reason is why a packet travels as it does.
 type Reason uint8
 

@@ -194,7 +194,7 @@ func (p *Peer) dropSession(why *CloseError) {
 		return
 	}
 	p.retire(s)
-	s.headers.restart(p.queue.Head(flow.Stream).B)
+	s.headers.restore(p.queue.Head(flow.Stream).B)
 	s.keys.Wipe()
 	p.emit(Event{Kind: IndexRemoved, Index: s.keys.LocalIndex})
 	if why != nil {

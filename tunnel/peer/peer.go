@@ -40,6 +40,9 @@ type Config struct {
 	// MaxDatagram is the largest UDP payload to try over IPv4, 1,200 to 1,472;
 	// 0 means DefaultMaxDatagram.
 	MaxDatagram int
+	// Rules say how inner packets travel (C-7); the first that a packet meets
+	// decides.
+	Rules []flow.Rule
 	// Random gives keys, indices and jitter; it must never fail.
 	Random io.Reader
 }
@@ -97,6 +100,7 @@ type Peer struct {
 	timers  [numTimers]time.Time
 	queue   *flow.Queue
 	inner   *flow.Held // what of inner TCP is in the queue or on its way
+	policy  *flow.Classifier
 	path    path
 	attempt *attempt
 	next    *pending
@@ -139,9 +143,11 @@ func New(now time.Time, cfg Config) (*Peer, error) {
 		path:   path{max: cfg.MaxDatagram, size: baseDatagram},
 		events: make([]Event, 0, maxEvents),
 	}
+	perturbation := p.jitter.Uint64()
 	p.queue = flow.NewQueue(flow.QueueConfig{
-		Capacity: queueCapacity(cfg.Rate), Perturbation: p.jitter.Uint64(), Held: p.inner,
+		Capacity: queueCapacity(cfg.Rate), Perturbation: perturbation, Held: p.inner,
 	})
+	p.policy = flow.NewClassifier(cfg.Rules, perturbation)
 	p.startAttempt()
 	return p, nil
 }
@@ -188,7 +194,7 @@ func (p *Peer) WritePacket(now time.Time, unit []byte) bool {
 		p.stats.Suppressed++
 		return true
 	}
-	return p.queue.Push(p.now, &pkt, pkt.Treatment(), unit)
+	return p.queue.Push(p.now, &pkt, p.policy.Classify(p.now, &pkt), unit)
 }
 
 // HandleTimeout does what is due. Early or spurious calls do nothing.

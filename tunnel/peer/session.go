@@ -22,9 +22,10 @@ type session struct {
 	sender   *reliability.Sender
 	receiver *reliability.Receiver
 	mux      *channel.Mux
-	handles  [flow.NumClasses]channel.Handle
-	offset   [flow.NumClasses]int // of the unit at the head of the queue
-	tickets  []int                // of the units that end in the symbol being made
+	pools    pools
+	under    [flow.NumClasses]carriage
+	tickets  []int   // of the units that end in the symbol being made
+	touched  []*lane // by that symbol
 	headers  headers
 	outcome  reliability.Outcome
 	nextPath [maxResponses]uint64 // tokens to answer with PATH_RESPONSE
@@ -35,14 +36,6 @@ type session struct {
 	oldest  uint64    // block that the sender waited for longest
 	since   time.Time // … and since when
 	confirm *handshake.Flood
-}
-
-// modes are the channel modes of the inner classes (C-7).
-func modes(c flow.Class) channel.Capabilities {
-	if c == flow.Stream {
-		return channel.ModeTCP
-	}
-	return channel.ModeUDP
 }
 
 // class is the traffic class in which an inner class travels.
@@ -61,7 +54,7 @@ func class(c flow.Class) reliability.Class {
 // inner packets need.
 func (p *Peer) newSession(keys *handshake.Session) (*session, error) {
 	mux, err := channel.NewMux(p.now, channel.Config{
-		Local: p.local, Remote: p.cfg.Remote, Random: p.cfg.Random,
+		Local: p.local, Remote: p.cfg.Remote, Random: p.cfg.Random, Limits: channel.Limits{Channels: maxChannels},
 	})
 	if err != nil {
 		return nil, err
@@ -73,42 +66,8 @@ func (p *Peer) newSession(keys *handshake.Session) (*session, error) {
 		}),
 		receiver: reliability.NewReceiver(p.now, reliability.ReceiverConfig{Rate: p.cfg.Rate}),
 	}
-	for c := range flow.Class(flow.NumClasses) {
-		if s.handles[c], err = mux.Open(p.now, modes(c)); err != nil {
-			return nil, err
-		}
-	}
+	p.useModes(s)
 	return s, nil
-}
-
-// ready reports whether units of the class may be sent.
-func (s *session) ready(c flow.Class) bool {
-	return s.mux.State(s.handles[c]) == channel.Established
-}
-
-// keepChannels opens a channel again that was refused or closed: without one,
-// the packets of its class would wait for ever.
-func (p *Peer) keepChannels(s *session) {
-	for {
-		e, ok := s.mux.PollEvent()
-		if !ok {
-			return
-		}
-		for c := range flow.Class(flow.NumClasses) {
-			if e.Handle != s.handles[c] || s.mux.State(e.Handle) != channel.Closed {
-				continue
-			}
-			s.offset[c] = 0 // the unit under way starts again
-			if c == flow.Stream {
-				s.headers.restart(p.queue.Head(c).B)
-			}
-			h, err := s.mux.Open(p.now, modes(c))
-			if err != nil {
-				panic("peer: " + err.Error()) // three channels are far below the limit
-			}
-			s.handles[c] = h
-		}
-	}
 }
 
 // handleData opens a datagram of a session and handles its frames.
@@ -292,6 +251,7 @@ func (p *Peer) handleReceipt(s *session, r *wire.Reader) error {
 	}
 	rtt := s.sender.RTT()
 	s.receiver.SetRTT(rtt)
+	s.mux.SetPath(rtt, s.sender.Jitter())
 	p.queue.SetLimit(queueLimit(p.cfg.Rate, rtt))
 	p.queue.SetLaw(queueLaw(p.cfg.Rate, rtt, s.sender.Stats().Loss))
 	p.checkStall(s)

@@ -21,6 +21,7 @@ type Counters struct {
 	Suppressed           uint64 // inner TCP segments sent again while the first was on its way
 	Closed               uint64 // that this side ended by CLOSE
 	BlackHoles           uint64 // datagram sizes that stopped arriving
+	ChannelsClosed       uint64 // by either side, but for idleness
 }
 
 // Status is a snapshot of a Peer.
@@ -38,6 +39,7 @@ type Status struct {
 	Datagram      int           // UDP payload in use, bytes
 	QueueBytes    int           // waiting in the ingress queue
 	InFlight      int           // symbols without a receipt
+	Channels      int           // open, by either side
 	Drops         [NumDropReasons]uint64
 }
 
@@ -60,6 +62,7 @@ func (p *Peer) Status() Status {
 	tx := s.sender.Stats()
 	st.Loss, st.RTT, st.QueueDelay, st.InFlight = tx.Loss, tx.RTT, tx.QueueDelay, tx.InFlight
 	st.ReturnLoss = s.receiver.ReturnLoss()
+	st.Channels = s.mux.Stats().Channels
 	st.LastHandshake, st.LastReceived = s.created, s.lastRx
 	return st
 }
