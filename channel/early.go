@@ -65,6 +65,7 @@ func (m *Mux) CanSend(h Handle) bool {
 
 // Info describes a channel at this end.
 type Info struct {
+	Handle        Handle
 	ID            ID
 	Capabilities  Capabilities
 	State         State
@@ -98,7 +99,7 @@ func (m *Mux) Channels() (list []Info) {
 
 func (c *channel) info(at time.Duration) Info {
 	i := Info{
-		ID: c.id, Capabilities: c.caps, State: c.state, ByPeer: c.remote, Age: at - c.since,
+		Handle: c.handle, ID: c.id, Capabilities: c.caps, State: c.state, ByPeer: c.remote, Age: at - c.since,
 		UnitsSent: c.unitsSent, UnitsReceived: c.unitsReceived,
 	}
 	switch {

@@ -62,8 +62,15 @@ type fakeHandler struct {
 	stop func()
 }
 
-func (h fakeHandler) Status(context.Context) (control.Status, error) {
-	return control.Status{Interface: h.name, Mode: "tun", MTU: 1500, Version: version}, nil
+func (h fakeHandler) Status(_ context.Context, channels bool) (control.Status, error) {
+	st := control.Status{Interface: h.name, Mode: "tun", MTU: 1500, Version: version}
+	if channels {
+		st.Peers = []control.PeerStatus{{Name: "p", Channels: []control.ChannelStatus{{
+			ID: "0001:0002", Mode: "Streaming 2", State: "established", Flows: 3, TxUnits: 4, RxUnits: 5, Skipped: 6, Late: 7, Resent: 8,
+			QueueBytes: 9000, Age: 61,
+		}, {ID: "0003:0004", Mode: "Z", State: "established", ByPeer: true}}}}
+	}
+	return st, nil
 }
 
 func (h fakeHandler) Stop() { h.stop() }
@@ -446,5 +453,20 @@ deadline = "80ms"
 	r := run(t, "", "check", "-c", "totg.toml", "--packet", "udp nowhere")
 	if r.code != 2 || !strings.Contains(r.errors, `"udp nowhere" is no packet; write it as`) {
 		t.Errorf("code %d: %s", r.code, r.errors)
+	}
+}
+
+// status --channels lists channels, and status alone does not.
+func TestStatusChannels(t *testing.T) {
+	now := time.Now()
+	st, err := fakeHandler{name: "t0"}.Status(context.Background(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(strings.Fields(statusTable(st, now)), " ")
+	want := "channels, p CHANNEL MODE STATE FLOWS SENT RECEIVED SKIPPED LATE RESENT QUEUE AGE " +
+		"0001:0002 Streaming 2 established 3 4 5 6 7 8 9.00 kB 1 min 1 s 0003:0004 Z established peer's 0 0 0 0 0 0 B 0 s"
+	if !strings.Contains(got, want) {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 }

@@ -205,6 +205,10 @@ func (q *Queue) Pop(now time.Time, c Class) {
 // Len is the number of units that wait in the class.
 func (q *Queue) Len(c Class) int { return q.lanes[c].count }
 
+// FlowBytes is the number of bytes that wait in a flow queue of a class, the head
+// of the class not included.
+func (q *Queue) FlowBytes(c Class, flow uint8) int { return q.lanes[c].flows[flow].bytes }
+
 // Bytes is the number of bytes that wait, in all classes.
 func (q *Queue) Bytes() int { return q.bytes }
 
