@@ -24,6 +24,7 @@ type Queue struct {
 	law          Law
 	store        store
 	held         *Held
+	keep         bool
 	stats        QueueStats
 }
 
@@ -44,6 +45,9 @@ type QueueConfig struct {
 	Perturbation uint64
 	// Held follows the units of the Stream class; nil: nobody does.
 	Held *Held
+	// Keep: what was taken stays until it is popped, or its deadline: none gives
+	// way to others.
+	Keep bool
 }
 
 // NewQueue returns a Queue that holds as much as it can until SetLimit, and
@@ -51,7 +55,7 @@ type QueueConfig struct {
 func NewQueue(cfg QueueConfig) *Queue {
 	capacity := max(cfg.Capacity, MinLimit)
 	q := &Queue{
-		limit: capacity, capacity: capacity, perturbation: cfg.Perturbation, held: cfg.Held,
+		limit: capacity, capacity: capacity, perturbation: cfg.Perturbation, held: cfg.Held, keep: cfg.Keep,
 		law: Law{Target: math.MaxInt64, Interval: time.Second}, store: store{limit: capacity},
 	}
 	for c := range q.lanes {
@@ -81,7 +85,7 @@ func (q *Queue) Push(now time.Time, p *Packet, t Treatment, unit []byte) bool {
 	i := uint8(flowHash(q.perturbation, p) % numFlows)
 	for q.bytes+len(unit) > q.limit {
 		l, f := q.fattest()
-		if f == nil || f.bytes <= q.lanes[t.Class].flows[i].bytes+len(unit) {
+		if q.keep || f == nil || f.bytes <= q.lanes[t.Class].flows[i].bytes+len(unit) {
 			q.stats.Refused++
 			return false
 		}
@@ -204,6 +208,25 @@ func (q *Queue) Pop(now time.Time, c Class) {
 
 // Len is the number of units that wait in the class.
 func (q *Queue) Len(c Class) int { return q.lanes[c].count }
+
+// Stage reports whether the class has a head, and chooses it if it has none.
+func (q *Queue) Stage(now time.Time, c Class) bool { return q.lanes[c].stage(now) }
+
+// Has reports whether a unit with the tag waits in the class.
+func (q *Queue) Has(c Class, tag uint64) bool {
+	l := &q.lanes[c]
+	if l.staged != nil && l.staged.treatment.Tag == tag {
+		return true
+	}
+	for i := range l.flows {
+		for it := l.flows[i].head; it != nil; it = it.next {
+			if it.treatment.Tag == tag {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // FlowBytes is the number of bytes that wait in a flow queue of a class, the head
 // of the class not included.

@@ -10,6 +10,8 @@ type Treatment struct {
 	// Deadline is how long after its arrival the unit is of use; 0 leaves it to
 	// the mode.
 	Deadline time.Duration
+	// Tag is the caller's.
+	Tag uint64
 }
 
 // Capability bits of a Mode (C-4).

@@ -139,6 +139,10 @@ func (b *builder) nextUnit(room int) (c flow.Class, ok bool) {
 		return 0, false
 	}
 	var allowed [flow.NumClasses]bool
+	if b.p.cfg.Units {
+		b.p.skipClosed(b.s)
+		return b.p.queue.Next(b.p.now, [flow.NumClasses]bool{true, true, true, true})
+	}
 	for c := range flow.Class(flow.NumClasses) {
 		allowed[c] = b.s.ready(c)
 	}
@@ -197,6 +201,9 @@ func (b *builder) newData(c flow.Class, room int) reliability.Transmission {
 				s.tickets = append(s.tickets, unit.Ticket)
 			}
 			p.onUnitSent(c, unit.B)
+			if p.cfg.Units {
+				p.skipClosed(s)
+			}
 		}
 	}
 	p.queue.Charge(c, len(dst))

@@ -43,6 +43,9 @@ type Config struct {
 	// Rules say how inner packets travel (C-7); the first that a packet meets
 	// decides.
 	Rules []flow.Rule
+	// Units: the peers carry a program's units, on channels that the program
+	// opens (OpenChannel, WriteUnit, ReadUnit), and no inner packets.
+	Units bool
 	// Random gives keys, indices and jitter; it must never fail.
 	Random io.Reader
 }
@@ -101,6 +104,7 @@ type Peer struct {
 	queue   *flow.Queue
 	inner   *flow.Held // what of inner TCP is in the queue or on its way
 	policy  *flow.Classifier
+	program program
 	path    path
 	attempt *attempt
 	next    *pending
@@ -145,7 +149,7 @@ func New(now time.Time, cfg Config) (*Peer, error) {
 	}
 	perturbation := p.jitter.Uint64()
 	p.queue = flow.NewQueue(flow.QueueConfig{
-		Capacity: queueCapacity(cfg.Rate), Perturbation: perturbation, Held: p.inner,
+		Capacity: queueCapacity(cfg.Rate), Perturbation: perturbation, Held: p.inner, Keep: cfg.Units,
 	})
 	p.policy = flow.NewClassifier(cfg.Rules, perturbation)
 	p.startAttempt()
@@ -184,7 +188,7 @@ func (p *Peer) handleDatagram(in Inbound, b []byte) DropReason {
 func (p *Peer) WritePacket(now time.Time, unit []byte) bool {
 	p.advance(now)
 	pkt, ok := flow.Parse(unit)
-	if !ok || p.down {
+	if !ok || p.down || p.cfg.Units {
 		return false
 	}
 	if p.cur == nil {
@@ -240,7 +244,7 @@ func (p *Peer) Poll(now time.Time, buf []byte) (n int, to netip.AddrPort, ok boo
 // ReadPacket writes the next unit from the peer into buf, which must hold
 // flow.MaxUnit bytes.
 func (p *Peer) ReadPacket(buf []byte) (n int, ok bool) {
-	if p.cur == nil {
+	if p.cur == nil || p.cfg.Units {
 		return 0, false
 	}
 	for {

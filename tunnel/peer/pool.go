@@ -80,6 +80,9 @@ func fallback(c flow.Class) channel.Capabilities {
 
 // useModes prepares the modes of the defaults and of the rules (C-7).
 func (p *Peer) useModes(s *session) {
+	if p.cfg.Units {
+		return
+	}
 	for _, c := range []flow.Class{flow.Stream, flow.Interactive, flow.Message} {
 		s.pools.use(c, fallback(c))
 	}
@@ -189,6 +192,10 @@ func (p *Peer) keepChannels(s *session) {
 		if !ok {
 			break
 		}
+		if p.cfg.Units {
+			p.onChannelEvent(e)
+			continue
+		}
 		s.pools.short = true
 		if e.Kind != channel.EventClosed && e.Kind != channel.EventRefused {
 			continue
@@ -246,6 +253,11 @@ func (p *Peer) carry(s *session, c flow.Class, u *flow.Unit) (k *carriage, out [
 			s.headers.restore(u.B)
 		}
 		k.begun = false
+	}
+	if p.cfg.Units {
+		ch := p.program.byTag[u.Treatment.Tag]
+		k.begun, k.on, k.h = true, &ch.lane, ch.h
+		return k, u.B
 	}
 	if !k.begun {
 		l := p.laneFor(s, c, u)

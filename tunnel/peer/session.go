@@ -253,7 +253,9 @@ func (p *Peer) handleReceipt(s *session, r *wire.Reader) error {
 	s.receiver.SetRTT(rtt)
 	s.mux.SetPath(rtt, s.sender.Jitter())
 	p.queue.SetLimit(queueLimit(p.cfg.Rate, rtt))
-	p.queue.SetLaw(queueLaw(p.cfg.Rate, rtt, s.sender.Stats().Loss))
+	if !p.cfg.Units { // a program's unit is not dropped to slow it down
+		p.queue.SetLaw(queueLaw(p.cfg.Rate, rtt, s.sender.Stats().Loss))
+	}
 	p.checkStall(s)
 	return nil
 }
