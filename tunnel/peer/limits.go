@@ -3,6 +3,7 @@ package peer
 import (
 	"time"
 
+	"github.com/totg/totg/channel"
 	"github.com/totg/totg/reliability"
 	"github.com/totg/totg/tunnel/flow"
 )
@@ -31,6 +32,19 @@ const (
 	// maxReason bounds the text of a CLOSE frame.
 	maxReason = 64
 )
+
+// minBuffers is the least Config.Buffers: room for a few large units.
+const minBuffers = 1 << 20
+
+// buffers shares a peer's memory: a quarter of it for segments that wait for
+// others, the rest for symbols, of which two windows are held.
+func (c *Config) buffers() (segments, window int) {
+	segments, window = channel.DefaultBufferBytes, reliability.DefaultWindow
+	if c.Buffers > 0 {
+		segments, window = min(segments, c.Buffers/4), min(window, c.Buffers*3/8)
+	}
+	return segments, window
+}
 
 // Numbers.
 const (

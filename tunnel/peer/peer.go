@@ -40,6 +40,9 @@ type Config struct {
 	// MaxDatagram is the largest UDP payload to try over IPv4, 1,200 to 1,472;
 	// 0 means DefaultMaxDatagram.
 	MaxDatagram int
+	// Buffers is how many bytes what the peer sends may take here, for missing
+	// symbols and segments; 0, or more than they take at most, is no limit.
+	Buffers int
 	// Rules say how inner packets travel (C-7); the first that a packet meets
 	// decides.
 	Rules []flow.Rule
@@ -63,6 +66,8 @@ func (c *Config) validate() error {
 		return errors.New("peer: negative redundancy")
 	case c.MaxDatagram < baseDatagram || c.MaxDatagram > DefaultMaxDatagram:
 		return fmt.Errorf("peer: datagram of %d bytes, want %d to %d", c.MaxDatagram, baseDatagram, DefaultMaxDatagram)
+	case c.Buffers < 0 || c.Buffers > 0 && c.Buffers < minBuffers:
+		return fmt.Errorf("peer: buffers of %d bytes, want %d", c.Buffers, minBuffers)
 	case c.Keepalive < 0:
 		return errors.New("peer: negative keepalive")
 	case c.Private.Public() == c.Remote:

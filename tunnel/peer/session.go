@@ -53,8 +53,9 @@ func class(c flow.Class) reliability.Class {
 // newSession builds the state of fresh keys and asks for the channels that
 // inner packets need.
 func (p *Peer) newSession(keys *handshake.Session) (*session, error) {
+	segments, window := p.cfg.buffers()
 	mux, err := channel.NewMux(p.now, channel.Config{
-		Local: p.local, Remote: p.cfg.Remote, Random: p.cfg.Random, Limits: channel.Limits{Channels: maxChannels},
+		Local: p.local, Remote: p.cfg.Remote, Random: p.cfg.Random, Limits: channel.Limits{Channels: maxChannels, BufferBytes: segments},
 	})
 	if err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func (p *Peer) newSession(keys *handshake.Session) (*session, error) {
 		sender: reliability.NewSender(p.now, reliability.SenderConfig{
 			Rate: p.cfg.Rate, Redundancy: p.cfg.Redundancy, ARQ: p.cfg.ARQ,
 		}),
-		receiver: reliability.NewReceiver(p.now, reliability.ReceiverConfig{Rate: p.cfg.Rate}),
+		receiver: reliability.NewReceiver(p.now, reliability.ReceiverConfig{Rate: p.cfg.Rate, Window: window}),
 	}
 	p.useModes(s)
 	return s, nil
