@@ -53,7 +53,7 @@ func Open(cfg Config) (*Session, error) {
 		return nil, err
 	}
 	core, err := peer.New(time.Now(), peer.Config{
-		Private: cfg.Private, Remote: cfg.Peer, PSK: cfg.PresharedKey, AES: cpu.X86.HasAES || cpu.ARM64.HasAES,
+		Private: cfg.Private, Remote: cfg.Peer, PSK: cfg.PresharedKey, AES: hasAES(),
 		Endpoint: cfg.Endpoint, Rate: cfg.Rate, Redundancy: peer.AutoRedundancy, Units: true, Random: rand.Reader,
 	})
 	if err != nil {
@@ -68,6 +68,11 @@ func Open(cfg Config) (*Session, error) {
 	s.reader.Go(func() { s.read(arrived) })
 	go s.loop(arrived)
 	return s, nil
+}
+
+// hasAES reports whether AES-GCM is fast here (W-2).
+func hasAES() bool {
+	return (cpu.X86.HasAES && cpu.X86.HasPCLMULQDQ) || (cpu.ARM64.HasAES && cpu.ARM64.HasPMULL)
 }
 
 // Addr is the address of the UDP socket.
