@@ -6,18 +6,20 @@ LDFLAGS := -X main.version=$(VERSION)
 LINT_VERSION := 2.15.0
 LINT := bin/golangci-lint
 
-# Settings: seconds per fuzz target, seeds, repeats and choice of benchmarks.
+# Settings: seconds per fuzz target, seeds, repeats and choice of benchmarks, and
+# whether the comparison with the peers is to be short.
 T     ?= 10
 N     ?= 500
 COUNT ?= 6
 BENCH ?= .
+QUICK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint fuzz sim sim-goals bench e2e verify clean
+.PHONY: help build demo test race lint fuzz sim sim-goals model microbench bench test-bench e2e verify clean
 
 help: ## List the targets
 	@echo 'usage: make TARGET'
-	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
 build: ## Build bin/totg
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/totg ./cmd/totg
@@ -33,7 +35,8 @@ race: ## Run the tests under the race detector
 
 lint: $(LINT) ## Run the linter (pinned, installed into bin/ if missing) and shellcheck
 	$(LINT) run ./...
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run $(wildcard scripts/*.sh scripts/*/*.sh); \
+	cd bench && ../$(LINT) run --config ../.golangci.yml ./...
+	@if command -v shellcheck >/dev/null; then shellcheck -x .ci/run $(wildcard scripts/*.sh scripts/*/*.sh); \
 	else echo 'lint: shellcheck is not installed: scripts not checked' >&2; fi
 
 fuzz: ## Fuzz every target for T seconds (T=10)
@@ -45,8 +48,17 @@ sim: ## Run the simulation in virtual time with N seeds (N=500)
 sim-goals: ## Measure the engine against its goals in virtual time (some minutes)
 	go run ./internal/goals
 
-bench: ## Run the benchmarks, for benchstat (BENCH=regexp COUNT=6)
+model: ## Check the model of the proof ladder with Spin (needs spin and gcc)
+	scripts/model.sh
+
+microbench: ## Run Go's benchmarks, for benchstat (BENCH=regexp COUNT=6)
 	go test ./... -run='^$$' -bench='$(BENCH)' -benchmem -count=$(COUNT)
+
+bench: build ## Compare with the peers over lossy links: hours; QUICK=1 is minutes (bench/README.md)
+	cd bench && go build -trimpath -o ../bin/bench . && ../bin/bench $(if $(QUICK),-quick -out out-quick)
+
+test-bench: ## Test the comparison itself
+	cd bench && go vet . && go test .
 
 e2e: ## Run the end-to-end tests in network namespaces (needs root)
 	go test -count=1 ./internal/e2e

@@ -15,7 +15,7 @@ import (
 //	 0      1              5                              101+n            117+n          133+n
 //	 +------+--------------+------------------------------+----------------+--------------+
 //	 | type | sender index | Noise message 1, 96 + n B    | cookie2        | mac          |
-//	 | u8   | u32          |                              | 16 B, zero     | 16 B         |
+//	 | u8   | u32          |                              | 16 B, or zero  | 16 B         |
 //	 +------+--------------+------------------------------+----------------+--------------+
 //
 // RESP (H-3):
@@ -79,7 +79,7 @@ func parseInit(b []byte, key *macKey) (index uint32, message []byte, err error) 
 	}
 	r := wire.NewReader(body)
 	_, index = r.U8(), r.U32()
-	message = r.Bytes(r.Len() - cookieLen) // the MAC covers the cookie, nobody reads it yet
+	message = r.Bytes(r.Len() - cookieLen) // the MAC covers the cookie; Cookies reads it
 	return index, message, r.Err()
 }
 

@@ -101,8 +101,8 @@ func (i *Initiator) start() (*noise.HandshakeState, []byte, error) {
 	return hs, message, nil
 }
 
-// Datagram is the INIT: the same bytes at every call (H-4). They belong to the
-// Initiator and stay unchanged.
+// Datagram is the INIT: the same bytes at every call (H-4), until HandleCookie
+// puts a cookie into them. They belong to the Initiator and stay unchanged.
 func (i *Initiator) Datagram() []byte { return i.datagram }
 
 // HandleResp completes the session with a RESP. After an error the attempt

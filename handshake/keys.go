@@ -69,6 +69,12 @@ func (k *PublicKey) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Verify reports whether sig is the signature of text by the owner of k
+// (RFC 8032, section 5.1.7). The zero key verifies nothing.
+func (k PublicKey) Verify(text []byte, sig *[SignatureLen]byte) bool {
+	return !k.IsZero() && ed25519.Verify(k[:], text, sig[:])
+}
+
 // Less orders keys by their bytes: the two ends of a session agree on who is
 // the smaller one.
 func (k PublicKey) Less(o PublicKey) bool { return bytes.Compare(k[:], o[:]) < 0 }
@@ -148,6 +154,19 @@ func (p PrivateKey) Public() PublicKey {
 		return PublicKey{}
 	}
 	return (*p.k).public
+}
+
+// Sign signs text (RFC 8032, section 5.1.6): the same text has the same
+// signature at every call. The text must begin with a label that keeps it apart
+// from everything else that the key signs. It panics for the zero PrivateKey.
+func (p PrivateKey) Sign(text []byte) [SignatureLen]byte {
+	if p.IsZero() {
+		panic("handshake: signature with no private key")
+	}
+	k := *p.k
+	pair := append(k.seed[:len(k.seed):len(k.seed)], k.public[:]...)
+	defer clear(pair)
+	return [SignatureLen]byte(ed25519.Sign(pair, text))
 }
 
 // Base64 is the text form, 44 characters: the secret itself. It is empty for

@@ -260,3 +260,21 @@ func TestGenerateNeedsRandomness(t *testing.T) {
 		}
 	}
 }
+
+// a signature holds for its text and its key alone, and is the same at
+// every call.
+func TestSign(t *testing.T) {
+	a, b := testKey(t, 1), testKey(t, 2)
+	text := []byte("totg 1 test")
+	sig := a.Sign(text)
+	if sig != a.Sign(text) || !a.Public().Verify(text, &sig) {
+		t.Error("a signature does not verify")
+	}
+	if b.Public().Verify(text, &sig) || a.Public().Verify(text[1:], &sig) || (PublicKey{}).Verify(text, &sig) {
+		t.Error("a signature verifies for another key or text")
+	}
+	sig[0] ^= 1
+	if a.Public().Verify(text, &sig) {
+		t.Error("a damaged signature verifies")
+	}
+}

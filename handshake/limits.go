@@ -10,6 +10,8 @@ import (
 const (
 	// KeyLen is the length of a public, private or preshared key.
 	KeyLen = 32
+	// SignatureLen is the length of an Ed25519 signature.
+	SignatureLen = 64
 	// Overhead is what Seal adds: the tag of both AEADs (W-2).
 	Overhead = 16
 	// MaxLadder bounds the ladder bytes of INIT and RESP: a commitment and
@@ -30,6 +32,8 @@ const (
 	macLen    = 16
 	cookieLen = 16
 	dhLen     = 32
+
+	cookieDatagram = 1 + 4 + cookieLen + macLen // a COOKIE
 
 	initHeader   = 1 + 4                                       // type, sender index
 	respHeader   = 1 + 4 + 4                                   // type, sender index, receiver index
@@ -52,6 +56,7 @@ const (
 	_ = uint(MinInit - respOverhead - respFixed - paramsLen - 2 - ladderCD)
 	_ = uint(datagramBase - MaxInit)
 	_ = uint(MaxInit - MaxResp)
+	_ = uint(MinInit - cookieDatagram)              // no amplification (H-5)
 	_ = uint(ReplayWindowSize - 8192)               // W-2
 	_ = uint(wire.Version-1) + uint(1-wire.Version) // the labels below say 1
 )
@@ -61,6 +66,8 @@ const (
 const (
 	prologue    = "totg 1" // H-2
 	labelMAC    = "totg 1 mac"
+	labelCookie = "totg 1 cookie"
+	labelSecret = "totg 1 cookie secret"
 	labelAES    = "totg 1 aes-128-gcm"
 	labelChaCha = "totg 1 chacha20-poly1305"
 )
@@ -84,4 +91,19 @@ const (
 
 	giveUpMin = 5 * time.Second
 	giveUpMax = 60 * time.Second
+)
+
+// Address cookies (H-5).
+const (
+	// cookieStep is how long a secret makes cookies; it checks them for as long
+	// again. H-5 gives the figure.
+	cookieStep = 2 * time.Minute
+	// loadInits is how many INITs a second are opened before cookies are asked
+	// for. Each costs two Diffie-Hellman, hundreds of times what a COOKIE does
+	// (BenchmarkOpenInit and BenchmarkCookie): a tenth of a slow core. One peer
+	// that calls sends 50 a second at most (H-4).
+	loadInits = 200
+	// loadFor is how long cookies are asked for after that. A flood that goes
+	// on thus has loadInits opened every loadFor, and no more.
+	loadFor = 10 * time.Second
 )

@@ -41,7 +41,8 @@ type txBlock struct {
 	longest   int           // longest coded form, bytes
 	born      time.Duration // birth of its first symbol
 	newest    time.Duration // … and of its newest
-	served    time.Duration // when no more was to be sent for it for the first time, 0: not yet
+	served    time.Duration // when nothing more was to be sent for it since the last attempt, 0: not yet
+	attempts  int           // rounds of sending that receipts showed to be in vain
 	limit     int           // K
 	lastPN    uint64        // newest transmission
 	sends     int           // datagrams sent for it so far

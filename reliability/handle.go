@@ -37,6 +37,7 @@ func (s *Sender) HandleReceipt(now time.Time, c *Receipt, out *Outcome) error {
 	s.sample(at, c, largest)
 	s.finishBlocks(base, out)
 	covered := s.applyStates(c, first, out)
+	s.stall.add(at, s.rtt.value(), s.oldestBulk(at))
 	s.store.release()
 	s.settleBefore(largest, first, covered)
 	s.trimLog()
@@ -68,6 +69,17 @@ func (s *Sender) receiptAgrees(c *Receipt, first uint64) bool {
 			}
 		}
 	}
+}
+
+// oldestBulk is the age of the oldest bulk block, finished by this receipt or not;
+// 0 if there is none.
+func (s *Sender) oldestBulk(at time.Duration) time.Duration {
+	for id := s.store.oldest; id < s.store.next; id++ {
+		if b := s.store.block(id); b.class == Bulk {
+			return at - b.born
+		}
+	}
+	return 0
 }
 
 // sample updates round-trip time, loss, price, reordering and one-way delay.

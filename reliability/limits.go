@@ -64,6 +64,8 @@ const (
 	// initialRTT holds until the first sample (RFC 9002, 6.2.2, halved: the
 	// links that this is made for resend early rather than wait).
 	initialRTT = 166 * time.Millisecond
+	// stallDecay is the share of the longest stall forgotten per round trip.
+	stallDecay = 0.03
 	// rtoMin keeps timers above scheduling noise; rtoMax bounds the back-off
 	// while no receipt arrives.
 	rtoMin, rtoMax = 20 * time.Millisecond, time.Second

@@ -102,30 +102,35 @@ func (s *Sender) wants(at time.Duration, b *txBlock) bool {
 	if b.class == Bulk && !b.closed {
 		return false
 	}
-	late := b.served > 0 && b.served <= s.judged
-	if s.need(b) < s.theta(b, late) {
+	if b.served > 0 && b.served <= s.judged {
+		b.attempts++
+		b.served = 0
+	}
+	if s.need(b) < s.theta(b) {
 		if b.served == 0 && b.closed {
 			b.served = max(at, 1)
 		}
 		return false
 	}
-	return s.mayAdvance(b.class) && (!late || s.spaced(b))
+	return s.mayAdvance(b.class) && (b.attempts == 0 || s.spaced(b))
 }
 
-// theta is the price that a block pays. One that was served once and, as
-// receipts show, in vain, holds up everything behind it: it pays less, the less
-// the better the odds of each copy.
-func (s *Sender) theta(b *txBlock, late bool) float64 {
+// theta is the price that a block pays. One that was served in vain, as receipts
+// show, holds up everything behind it: with each attempt it pays less, the less
+// the better the odds of a copy. Few blocks get that far, so it costs little and
+// cuts the longest delays.
+func (s *Sender) theta(b *txBlock) float64 {
 	switch {
 	case b.class == Interactive:
 		return needInteractive
 	case b.class < Bulk:
 		return needUrgent
-	case late:
-		p := s.loss.value()
-		return s.price.bulk() * max(latePrice, p*p, s.loss.memory())
 	}
-	return s.price.bulk()
+	theta, p := s.price.bulk(), s.loss.value()
+	for range min(b.attempts, lateAttempts) {
+		theta *= max(latePrice, p*p, s.loss.memory())
+	}
+	return theta
 }
 
 // spaced reports whether the last datagram for the block lies a loss burst

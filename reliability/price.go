@@ -8,17 +8,21 @@ import (
 // Control of redundancy.
 const (
 	// priceFirst is θ of bulk at the start, priceMin and priceMax its range.
-	priceFirst, priceMin, priceMax = 0.6, 0.5, 0.98
+	priceFirst, priceMin, priceMax = 0.7, 0.5, 0.98
 	// wasteFast and wasteSlow are the share of useless arrivals that θ is
 	// steered to, for blocks that take no time to send and for such as take
 	// slowBlock or longer: there is more to gain where they delay much.
-	wasteFast, wasteSlow = 0.008, 0.02
+	wasteFast, wasteSlow = 0.004, 0.021
 	slowBlock            = 240 * time.Millisecond
-	// priceGain is the change of θ per round trip and unit of difference.
-	priceGain = 0.2
-	// latePrice is the least share of θ that a block pays after a first
-	// attempt in vain.
-	latePrice = 1.0 / 3
+	// priceGain is the change of θ per round trip and unit of difference, and
+	// priceGainFirst the first such change: it falls by 1/e in priceSettling
+	// changes, so that a wrong start costs little and the noise of a single
+	// round trip moves little later.
+	priceGain, priceGainFirst = 0.2, 0.8
+	priceSettling             = 50
+	// latePrice is the least share of θ that a block pays after each attempt
+	// in vain, for the first lateAttempts of them.
+	latePrice, lateAttempts = 1.0 / 3, 3
 	// blockSigmas is K in standard deviations of what arrives of one round
 	// trip of datagrams: the end of a block wastes about half of one, so this
 	// sets the waste, and a longer block only delays.
@@ -28,6 +32,10 @@ const (
 	// beside patienceSpare.
 	patienceFirst, patienceMin  = 0.5, 0.2
 	patienceSpare, patienceGain = 0.05, 0.5
+	// patienceBusy is the share of a round trip's datagrams that must have left
+	// while more data waited for patience to move: of a flow that is idle, or
+	// opens its window yet, spare capacity tells nothing.
+	patienceBusy = 0.3
 	// blockShare is the part of what arrives in a round trip below which a
 	// block is not shortened: the repair of one that fails takes the whole.
 	blockShare = 4
@@ -54,8 +62,9 @@ type price struct {
 	theta, patience    float64
 	useless, datagrams uint32        // the receiver's totals at the last look
 	spares, before     uint64        // flooded with spare capacity: then, and a look earlier
-	sent               uint64        // datagrams, then
+	sent, busy         uint64        // datagrams, and those sent with a backlog, then
 	looks              int           // so far, at most 2
+	gain               float64       // of the next change of θ
 	at                 time.Duration // of the last look
 }
 
@@ -67,15 +76,17 @@ func (s *Sender) steer(at time.Duration, r *Receipt) {
 	if at-c.at < s.rtt.value() || r.Datagrams == c.datagrams {
 		return
 	}
-	if c.looks > 0 && sent > c.sent {
-		spare := float64(spares-c.spares) / float64(sent-c.sent)
+	n := float64(sent - c.sent)
+	if c.looks > 0 && n > 0 && float64(s.busy-c.busy) > patienceBusy*n {
+		spare := float64(spares-c.spares) / n
 		c.patience = min(max(c.patience+patienceGain*(patienceSpare-spare), patienceMin), 1)
 	}
 	if c.looks == 2 && spares == c.before {
 		waste := float64(r.Useless-c.useless) / float64(r.Datagrams-c.datagrams)
-		c.theta = min(max(c.theta+priceGain*(min(waste, 1)-s.wasteTarget()/c.patience), priceMin), priceMax)
+		c.theta = min(max(c.theta+c.gain*(min(waste, 1)-s.wasteTarget()/c.patience), priceMin), priceMax)
+		c.gain = max(priceGain, c.gain*(1-1.0/priceSettling))
 	}
-	c.useless, c.datagrams, c.at, c.sent = r.Useless, r.Datagrams, at, sent
+	c.useless, c.datagrams, c.at, c.sent, c.busy = r.Useless, r.Datagrams, at, sent, s.busy
 	c.before, c.spares = c.spares, spares
 	c.looks = min(c.looks+1, 2)
 }

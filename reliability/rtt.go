@@ -38,3 +38,15 @@ func (e *rttEstimator) timeout() time.Duration {
 	hold := receiptPeriod(e.smoothed)
 	return max(rtoMin, e.smoothed+4*e.variance+2*hold)
 }
+
+// stallMeter remembers the longest of the delays that it is told, and forgets a
+// share stallDecay of it per round trip.
+type stallMeter struct {
+	longest, at time.Duration
+}
+
+func (m *stallMeter) add(at, rtt, delay time.Duration) {
+	forget := min(1, stallDecay*float64(at-m.at)/float64(rtt))
+	m.at = at
+	m.longest = max(m.longest-time.Duration(forget*float64(m.longest)), delay)
+}

@@ -39,6 +39,7 @@ type Sender struct {
 	rtt   rttEstimator
 	loss  lossMeter
 	price price
+	stall stallMeter
 	store blockStore
 	log   transmissionLog
 	coder rlc.Repair
@@ -63,6 +64,7 @@ type Sender struct {
 
 	lastSymbol time.Duration // newest transmission of a symbol
 	sent       uint64        // datagrams
+	busy       uint64        // … while more data waited
 	sentBytes  uint64
 	resent     uint64
 	proactive  uint64
@@ -82,7 +84,7 @@ func NewSender(now time.Time, cfg SenderConfig) *Sender {
 		panic("reliability: sender needs a positive rate and deadline, and no negative redundancy")
 	}
 	return &Sender{
-		price: price{theta: priceFirst, patience: patienceFirst}, credit: cfg.Redundancy * redundancyCredit,
+		price: price{theta: priceFirst, patience: patienceFirst, gain: priceGainFirst}, credit: cfg.Redundancy * redundancyCredit,
 		cfg: cfg, start: now, pacer: pacer{rate: cfg.Rate},
 		store: newBlockStore(), log: newTransmissionLog(),
 	}
@@ -203,6 +205,9 @@ func (s *Sender) OnSent(now time.Time, size int, t Transmission) {
 	at := now.Sub(s.start)
 	s.pacer.onSent(at, size)
 	s.sent++
+	if s.backlog {
+		s.busy++
+	}
 	s.sentBytes += uint64(size)
 	if t.valid {
 		s.lastSymbol = at
@@ -334,6 +339,13 @@ func (s *Sender) Jitter() time.Duration { return s.rtt.variance }
 
 // RTT is the smoothed round-trip time, a default before the first sample.
 func (s *Sender) RTT() time.Duration { return s.rtt.value() }
+
+// Loss is p̂, the measured loss of datagrams, 0 to 1.
+func (s *Sender) Loss() float64 { return s.loss.value() }
+
+// Stall is about the longest time that a bulk block took lately, from its first
+// symbol to the receipt that shows it complete: so long in-order data may wait.
+func (s *Sender) Stall() time.Duration { return s.stall.longest }
 
 // InFlight is the number of symbols that no receipt has shown yet.
 func (s *Sender) InFlight() int { return s.store.unreceipted }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/totg/totg/handshake"
 	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/tunnel/config"
 	"github.com/totg/totg/tunnel/flow"
@@ -39,6 +40,8 @@ type loop struct {
 	fault   chan error      // why the tunnel ends by itself
 	ended   <-chan struct{} // closed when it does, or shall
 
+	cookies *handshake.Cookies
+
 	table  peerTable
 	uplink uplink
 	out    sendBuffer
@@ -51,6 +54,7 @@ type dropCounters struct {
 	malformed   uint64 // datagrams too short or of an unknown type
 	unknown     uint64 // receiver index of no peer
 	badInit     uint64 // INIT that does not open, or of a stranger
+	cookie      uint64 // INIT that was answered with a COOKIE
 	noPeer      uint64 // inner packets to an address of no peer
 	badPacket   uint64 // units from the device that are no IP packets
 	source      uint64 // inner packets from an address that the peer may not use
@@ -110,8 +114,7 @@ func (l *loop) run(ctx context.Context) {
 			l.handleUnit(time.Now(), u.unit)
 			freeUnits <- u.buf
 		case d := <-fromSocket:
-			l.handleRun(time.Now(), d)
-			freeRuns <- d.buf
+			l.handleRuns(time.Now(), d, fromSocket, freeRuns)
 		case <-l.timer.fired:
 			l.handleTimers(time.Now())
 		case f := <-l.calls:
@@ -198,16 +201,18 @@ func (l *loop) handleUnit(now time.Time, unit []byte) {
 	l.drain(now, p)
 }
 
-// handleRun gives datagrams from the socket to their peers.
-func (l *loop) handleRun(now time.Time, d inbound) {
-	in := peer.Inbound{From: d.from, CE: d.ce}
-	for rest := d.buf[:d.n]; len(rest) > 0; {
-		n := min(d.seg, len(rest))
-		p := l.deliver(now, in, rest[:n])
-		rest = rest[n:]
-		if p != nil && !p.dirty {
-			p.dirty = true
-			l.table.dirty = append(l.table.dirty, p)
+// handleRuns gives datagrams from the socket to their peers: d, and what else is
+// there already, so that a loop that falls behind drains the cores less often.
+func (l *loop) handleRuns(now time.Time, d inbound, from <-chan inbound, free chan<- []byte) {
+	l.handleRun(now, d)
+	free <- d.buf
+	for more := 1; more < socketBuffers; more++ {
+		select {
+		case d = <-from:
+			l.handleRun(now, d)
+			free <- d.buf
+		default:
+			more = socketBuffers
 		}
 	}
 	for _, p := range l.table.dirty {
@@ -217,6 +222,25 @@ func (l *loop) handleRun(now time.Time, d inbound) {
 	}
 	l.table.dirty = l.table.dirty[:0]
 	l.transmit(now)
+}
+
+// handleRun gives the datagrams of a run to their peers and delivers what they
+// carried. The rest of what the peers have to say waits for drain.
+func (l *loop) handleRun(now time.Time, d inbound) {
+	in := peer.Inbound{From: d.from, CE: d.ce}
+	for rest := d.buf[:d.n]; len(rest) > 0; {
+		n := min(d.seg, len(rest))
+		p := l.deliver(now, in, rest[:n])
+		rest = rest[n:]
+		if p == nil {
+			continue
+		}
+		l.deliverUnits(p)
+		if !p.dirty {
+			p.dirty = true
+			l.table.dirty = append(l.table.dirty, p)
+		}
+	}
 }
 
 // deliver finds the peer of a datagram by its receiver index, or by the key
@@ -232,6 +256,8 @@ func (l *loop) deliver(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
 		p = l.table.byIndex[binary.BigEndian.Uint32(b[1:])]
 	case wire.TypeResp:
 		p = l.table.byIndex[binary.BigEndian.Uint32(b[5:])]
+	case wire.TypeCookie:
+		p = l.table.byIndex[binary.BigEndian.Uint32(b[1:])]
 	case wire.TypeInit:
 		return l.deliverInit(now, in, b)
 	default:
@@ -247,7 +273,20 @@ func (l *loop) deliver(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
 }
 
 func (l *loop) deliverInit(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
+	if l.cookies.Loaded(now) {
+		if err := l.cookies.Check(b); err != nil {
+			l.drops.badInit++
+			return nil
+		}
+		if !l.cookies.Valid(now, in.From, b) {
+			l.sendCookie(now, in.From, b)
+			return nil
+		}
+	}
 	init, err := l.table.identity.OpenInit(b)
+	if err == nil || errors.Is(err, handshake.ErrNoise) {
+		l.cookies.OnOpened(now) // it cost a Diffie-Hellman (H-5)
+	}
 	if err != nil {
 		l.drops.badInit++
 		return nil
@@ -259,6 +298,15 @@ func (l *loop) deliverInit(now time.Time, in peer.Inbound, b []byte) *tunnelPeer
 	}
 	p.core.HandleInit(now, in, init, b)
 	return p
+}
+
+// sendCookie asks who sent an INIT to show that he hears what goes to his
+// address. Nothing is kept of it (H-5).
+func (l *loop) sendCookie(now time.Time, to netip.AddrPort, init []byte) {
+	l.drops.cookie++
+	b := l.cookies.AppendCookie(l.out.next()[:0], now, to, init)
+	l.drops.sendError += l.out.add(l.socket, len(b), to)
+	l.drops.sendError += l.out.flush(l.socket)
 }
 
 // handleTimers runs the peers whose deadline has come.
@@ -301,13 +349,7 @@ func (l *loop) transmit(now time.Time) {
 
 // take takes units and events out of a core.
 func (l *loop) take(p *tunnelPeer) {
-	for {
-		n, ok := p.core.ReadPacket(l.packet[:])
-		if !ok {
-			break
-		}
-		l.deliverUnit(p, l.packet[:n])
-	}
+	l.deliverUnits(p)
 	for {
 		e, ok := p.core.PollEvent()
 		if !ok {
@@ -316,6 +358,17 @@ func (l *loop) take(p *tunnelPeer) {
 		l.onEvent(p, e)
 	}
 	p.deadline = p.core.NextDeadline()
+}
+
+// deliverUnits writes all that a peer has delivered to the interface.
+func (l *loop) deliverUnits(p *tunnelPeer) {
+	for {
+		n, ok := p.core.ReadPacket(l.packet[:])
+		if !ok {
+			return
+		}
+		l.deliverUnit(p, l.packet[:n])
+	}
 }
 
 // deliverUnit writes a unit from a peer to the interface, if its source is one

@@ -55,6 +55,9 @@ func newLoop(t *testing.T, c *config.Config) (*loop, *bytes.Buffer) {
 	if err := l.setPeers(c); err != nil {
 		t.Fatal(err)
 	}
+	if l.cookies, err = handshake.NewCookies(time.Now(), l.table.identity, l.random); err != nil {
+		t.Fatal(err)
+	}
 	return l, &text
 }
 
@@ -243,6 +246,7 @@ func TestDeliverDrops(t *testing.T) {
 		{"unknown type", bytes.Repeat([]byte{0xee}, 100), dropCounters{malformed: 1}},
 		{"data of nobody", append([]byte{wire.TypeData}, make([]byte, 99)...), dropCounters{unknown: 1}},
 		{"answer to nobody", append([]byte{wire.TypeResp}, make([]byte, 99)...), dropCounters{unknown: 1}},
+		{"cookie to nobody", append([]byte{wire.TypeCookie}, make([]byte, 36)...), dropCounters{unknown: 1}},
 		{"call of a stranger", initFor(7, 0), dropCounters{badInit: 1}},
 		{"call for somebody else", initFor(1, 7), dropCounters{badInit: 1}},
 		{"damaged call", damaged, dropCounters{badInit: 1}},
@@ -250,7 +254,7 @@ func TestDeliverDrops(t *testing.T) {
 	} {
 		l.drops = dropCounters{}
 		indices := len(l.table.byIndex)
-		l.handleRun(time.Now(), inbound{buf: c.b, n: len(c.b), seg: max(len(c.b), 1), from: from})
+		l.handleRuns(time.Now(), inbound{buf: c.b, n: len(c.b), seg: max(len(c.b), 1), from: from}, nil, make(chan []byte, 1))
 		if diff := cmp.Diff(c.want, l.drops, cmp.AllowUnexported(dropCounters{})); diff != "" {
 			t.Errorf("%s: drops (-want +got):\n%s", c.name, diff)
 		}
@@ -274,6 +278,26 @@ func TestHandleRunCuts(t *testing.T) {
 	l.handleRun(time.Now(), inbound{buf: run, n: 50, seg: 50})
 	if l.drops.malformed != 5 {
 		t.Errorf("%d datagrams, want 5", l.drops.malformed)
+	}
+}
+
+// What waits is handled together with the run that came first, at most as many runs
+// as there are buffers, and every buffer is free again.
+func TestHandleRunsGathers(t *testing.T) {
+	l, _ := newLoop(t, testConfig(t))
+	waiting, free := make(chan inbound, 2*socketBuffers), make(chan []byte, 2*socketBuffers)
+	one := inbound{buf: []byte{0xee}, n: 1, seg: 1}
+	for range socketBuffers + 3 {
+		waiting <- one
+	}
+	for i, want := range []uint64{socketBuffers, socketBuffers + 4} {
+		if i > 0 {
+			one = <-waiting
+		}
+		l.handleRuns(time.Now(), one, waiting, free)
+		if l.drops.malformed != want || len(free) != int(want) {
+			t.Errorf("%d runs handled, %d buffers free, want %d", l.drops.malformed, len(free), want)
+		}
 	}
 }
 

@@ -74,6 +74,9 @@ func newSides(t *testing.T) (a, b *side) {
 		}
 	}
 	pair[0].config.Peers[0].Endpoint = "10.99.0.2:4430"
+	for _, s := range pair {
+		s.settle()
+	}
 	return pair[0], pair[1]
 }
 
@@ -101,7 +104,7 @@ func (s *side) link(other *side) {
 	close(release)
 	holder.Wait()
 	for i, x := range []*side{s, other} {
-		x.ns.Run(s.t, "ip", "link", "set", "wire", "up")
+		x.ns.Run(s.t, "ip", "link", "set", "wire", "addrgenmode", "none", "up")
 		x.ns.Run(s.t, "ip", "address", "add", fmt.Sprintf("10.99.0.%d/24", 1+i), "dev", "wire")
 	}
 }
@@ -153,6 +156,21 @@ func (s *side) network() string {
 		text += s.ns.Run(s.t, "ip", strings.Fields(what)...)
 	}
 	return text
+}
+
+// settle waits until the link is up, so that nothing but what a test does changes
+// the network.
+func (s *side) settle() {
+	s.t.Helper()
+	eventually(s.t, func() error {
+		text := s.network()
+		for _, word := range []string{"NO-CARRIER", "linkdown"} {
+			if strings.Contains(text, word) {
+				return fmt.Errorf("the link does not settle:\n%s", text)
+			}
+		}
+		return nil
+	})
 }
 
 func eventually(t *testing.T, f func() error) {

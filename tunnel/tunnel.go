@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/totg/totg/handshake"
 	"github.com/totg/totg/tunnel/config"
 	"github.com/totg/totg/tunnel/control"
 	"github.com/totg/totg/tunnel/route"
@@ -56,6 +57,9 @@ func Run(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 	if err := l.setPeers(opt.Config); err != nil {
+		return err
+	}
+	if l.cookies, err = handshake.NewCookies(l.started, l.table.identity, l.random); err != nil {
 		return err
 	}
 	served := make(chan error, 1)

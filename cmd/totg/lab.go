@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -50,7 +53,7 @@ func exitWith(code int, err error) error {
 func newLabCmd() *cobra.Command {
 	opt := lab.Options{Congestion: lab.DefaultCongestion}
 	flags := &linkFlags{profile: lab.DefaultProfile}
-	bandwidth, redundancy, list := "", config.AutoRedundancy.String(), false
+	bandwidth, redundancy, list, tc := "", config.AutoRedundancy.String(), false, false
 	cmd := &cobra.Command{
 		Use:   "lab [flags] [--] [command ...]",
 		Short: "Run a command on a host behind an emulated lossy link, with the tunnel over it",
@@ -70,6 +73,9 @@ added to its name, one of them. Percentages are plain numbers.`,
   totg lab --rate 20mbit --rtt 600ms --loss 5 --burst 4 -- ping -c 10 '$TOTG_PEER'
   totg lab --profile leo --no-tunnel -- ping -c 100 -i 0.2 '$TOTG_DIRECT'
   totg lab --loss 0 --loss-down 30              # the way back only
+  totg lab --compare wireguard,tcp-bbr --b 'iperf3 -s' -- iperf3 -R -c '$TOTG_PEER'
+  totg lab --change 'at=5s every=15s outage=300ms' -- ping '$TOTG_PEER'
+  totg lab --pcap link.pcapng -- ping -c 5 '$TOTG_PEER'
   totg lab --list                               # the profiles`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -80,7 +86,10 @@ added to its name, one of them. Percentages are plain numbers.`,
 			if opt.Link, err = flags.path(); err != nil {
 				return exitWith(2, err)
 			}
-			if err = tunnelFlags(&opt, bandwidth, redundancy); err != nil {
+			if tc {
+				return exitWith(0, writeTC(cmd, &opt))
+			}
+			if err = errors.Join(tunnelFlags(&opt, bandwidth, redundancy), checkCompare(&opt, args)); err != nil {
 				return exitWith(2, err)
 			}
 			opt.Command = args
@@ -96,6 +105,11 @@ added to its name, one of them. Percentages are plain numbers.`,
 	flags.add(f)
 	f.StringVar(&opt.CommandA, "a", "", "shell `COMMAND` to run in the background of host A")
 	f.StringVar(&opt.CommandB, "b", "", "shell `COMMAND` to run in the background of host B")
+	f.StringSliceVar(&opt.Compare, "compare", nil, "run the command through each of these `NAMES` too: "+strings.Join(lab.Comparable(), ","))
+	f.IntVar(&opt.Port, "port", 5201, "TCP `PORT` of host B that is forwarded by those which forward one (kcptun)")
+	f.StringVar(&opt.Pcap, "pcap", "", "record both ends of the link in a pcapng `FILE`")
+	f.StringVar(&opt.Report, "report", "", "write the figures to a JSON `FILE`")
+	f.BoolVar(&opt.Cable, "cable", false, "a plain cable instead of the link, as fast as the machine; a tunnel needs --bandwidth")
 	f.BoolVar(&opt.NoTunnel, "no-tunnel", false, "the link alone")
 	f.StringVar(&bandwidth, "bandwidth", "", "`RATE` that the tunnel may send each way (default: the link's)")
 	f.StringVar(&redundancy, "redundancy", redundancy, "cap on what the tunnel sends in advance, per datagram of new data: auto or a `NUMBER`")
@@ -105,7 +119,39 @@ added to its name, one of them. Percentages are plain numbers.`,
 	f.BoolVarP(&opt.Quiet, "quiet", "q", false, "neither introduction nor counters")
 	f.BoolVarP(&opt.Verbose, "verbose", "v", false, "show what daemons and background commands print")
 	f.BoolVar(&list, "list", false, "list the profiles and exit")
+	f.BoolVar(&tc, "tc", false, "write the link as arguments of tc netem, for scripts/netem, and exit")
 	return cmd
+}
+
+// checkCompare says what does not go together.
+func checkCompare(opt *lab.Options, command []string) error {
+	for _, name := range opt.Compare {
+		if !slices.Contains(lab.Comparable(), name) {
+			return fmt.Errorf("--compare: there is no %q; there are %s", name, strings.Join(lab.Comparable(), ", "))
+		}
+	}
+	switch {
+	case len(opt.Compare) > 0 && len(command) == 0:
+		return errors.New("--compare: which command?")
+	case opt.Cable && opt.Pcap != "":
+		return errors.New("--pcap: a cable has no capture; use tcpdump in a host")
+	case opt.Port < 1 || opt.Port > 65535:
+		return fmt.Errorf("--port %d: not between 1 and 65535", opt.Port)
+	}
+	return nil
+}
+
+// writeTC writes the link for the scripts that build it from tc netem, and warns
+// of what is missing there.
+func writeTC(cmd *cobra.Command, opt *lab.Options) error {
+	if opt.Seed == 0 {
+		opt.Seed = rand.Uint64()
+	}
+	missing, err := lab.WriteTC(cmd.OutOrStdout(), opt.Link, opt.Seed)
+	for _, key := range missing {
+		cmd.PrintErrf("totg lab: tc netem has no %s like that: left out\n", key)
+	}
+	return err
 }
 
 // tunnelFlags sets what the flags say of the tunnel.
@@ -139,6 +185,7 @@ type linkFlags struct {
 	profile string
 	file    string // of profiles, "" for the built-in ones
 	set     []setting
+	changes []string // of the schedule, beside the profile's
 }
 
 // setting is one flag as given, in order.
@@ -152,6 +199,7 @@ type setting struct {
 func (l *linkFlags) add(f *pflag.FlagSet) {
 	f.StringVarP(&l.profile, "profile", "p", l.profile, "`NAME` of the link to start from")
 	f.StringVar(&l.file, "profiles", "", "`FILE` to read profiles from, instead of the built-in ones")
+	f.StringArrayVar(&l.changes, "change", nil, "change the link while it runs, as `KEY=VALUE ...` in a profile's schedule; may be repeated")
 	help := map[string]string{
 		"rate":            "`RATE` in IP bytes, such as 50mbit; 0 is unlimited",
 		"rtt":             "round-trip `TIME` without queueing, such as 40ms",
@@ -239,6 +287,11 @@ func (l *linkFlags) path() (lab.Path, error) {
 	}
 	for _, s := range l.set {
 		if err := p.Spec.Set(s.direction, s.key, s.value); err != nil {
+			return lab.Path{}, err
+		}
+	}
+	for _, c := range l.changes {
+		if err := p.Spec.Change(c); err != nil {
 			return lab.Path{}, err
 		}
 	}

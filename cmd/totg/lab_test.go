@@ -19,6 +19,11 @@ func TestLabMistakes(t *testing.T) {
 		{"lab --burst 5 --loss 90", "burst 5 is too short for a loss of 0.9"},
 		{"lab --profile moon", `no profile "moon"; there are clean, geo,`},
 		{"lab --profiles /no/such/file", "--profiles: open /no/such/file: no such file"},
+		{"lab --change at=5s", `change "at=5s": say when and what`},
+		{"lab --change outage", `change "outage": write for example at=10s outage=2s`},
+		{"lab --compare ipsec true", `--compare: there is no "ipsec"; there are tcp-cubic,`},
+		{"lab --compare openvpn", "--compare: which command?"},
+		{"lab --port 0 true", "--port 0: not between 1 and 65535"},
 		{"lab --bandwidth all", `--bandwidth: cannot read rate "all"`},
 		{"lab --redundancy some", `--redundancy: "some" is no redundancy: write "auto" or a number from 0 to 100`},
 		{"lab --redundancy -1", `--redundancy: "-1" is out of range: write "auto" or a number from 0 to 100`},
@@ -27,6 +32,12 @@ func TestLabMistakes(t *testing.T) {
 		{"demo --size much", `--size "much"`},
 		{"demo --limit 1ms", "--limit 1ms: at least 1s"},
 		{"demo --profile moon", "no profile"},
+		{"theseus now", `theseus takes no argument "now"`},
+		{"theseus --rule paper5", `--rule: unknown rule "paper5": vote-once, paper4 or paper6`},
+		{"theseus --runs 0", "--runs 0: from 1 to 1000000"},
+		{"theseus --deadline -1", "--deadline -1: from 0 to 100000 ticks"},
+		{"theseus --horizon 100001", "--horizon 100001: from 0 to 100000 ticks"},
+		{"theseus --deadline 9 --horizon 8", "--horizon 8: before the deadline of 9 ticks"},
 		{"demo now", `demo takes no argument "now"`},
 	} {
 		r := run(t, "", strings.Fields(c.args)...)
@@ -59,6 +70,20 @@ func TestLabRuns(t *testing.T) {
 	want := "link: up 2Mbit, queue 15 KB, loss 0 %; down 8Mbit, queue 15 KB, loss 30 %; RTT 10ms\n"
 	if !strings.HasPrefix(errs.String(), want) {
 		t.Errorf("%s, want %s", errs.String(), want)
+	}
+}
+
+// Changes on the command line come on top of the profile's.
+func TestLabChanges(t *testing.T) {
+	cmd := totg(t, "lab", "--tc", "--profile", "leo", "--change", "at=2s rate=5mbit direction=up", "--change", "at=1s every=1h outage=20ms")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"up_steps='1000 ", "\n1020 ", "\n2000 limit 151 rate 5000000bit", "\n15000 ", "down_steps='1000 "} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %q in %.600s", want, out)
+		}
 	}
 }
 

@@ -59,7 +59,7 @@ the configuration.`,
 	cobra.EnableCommandSorting = false
 	root.AddCommand(
 		newUpCmd(run), newDownCmd(), newStatusCmd(), newCheckCmd(), newKeygenCmd(), newPubkeyCmd(),
-		newLabCmd(), newDemoCmd(), newVersionCmd(), newCompletionCmd(),
+		newLabCmd(), newDemoCmd(), newTheseusCmd(), newVersionCmd(), newCompletionCmd(),
 	)
 	root.InitDefaultHelpFlag()
 	root.InitDefaultVersionFlag()

@@ -75,6 +75,15 @@ func (c *child) wait(d time.Duration) {
 	}
 }
 
+// cpu is the processor time that it and its own children took, valid when it has
+// ended.
+func (c *child) cpu() time.Duration {
+	if !c.ended() || c.cmd.ProcessState == nil {
+		return 0
+	}
+	return c.cmd.ProcessState.UserTime() + c.cmd.ProcessState.SystemTime()
+}
+
 // stop ends the whole process group, gently first.
 func (c *child) stop() {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {

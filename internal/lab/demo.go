@@ -69,7 +69,7 @@ func (d *demo) run(ctx context.Context, dir string) (int, error) {
 	d.lanes[1].name, d.lanes[1].address = "through totg", innerB
 	congestion := ""
 	for i := range d.lanes {
-		w, err := newWorld(d.opt.Link, d.opt.Congestion, d.opt.Seed)
+		w, err := newWorld(worldConfig{path: d.opt.Link, congestion: d.opt.Congestion, seed: d.opt.Seed})
 		if err != nil {
 			return 1, err
 		}

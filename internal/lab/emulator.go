@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -14,15 +13,22 @@ import (
 	"github.com/totg/totg/internal/link"
 )
 
-// batch bounds the packets read before arrivals are looked at, and the reverse.
-const batch = 64
+// readBatch bounds the packets that are read before arrivals are looked at, and
+// deliverBatch the reverse. What is read early only waits; what is delivered late is
+// a fault.
+const (
+	readBatch    = 16
+	deliverBatch = 64
+)
+
+// longestSleep bounds a sleep in the kernel, of which Go's runtime knows nothing.
+const longestSleep = time.Second
 
 // Wire is what one direction of the emulator did.
 type Wire struct {
 	link.Stats
-	Refused  uint64        // packets that the receiving kernel did not take (damaged headers)
-	LateMean time.Duration // how much later than the model says packets were delivered
-	LateMax  time.Duration
+	Refused uint64   // packets that the receiving kernel did not take (damaged headers)
+	Late    Lateness // how much later than the model says packets were delivered
 }
 
 // emulator moves packets between two TUN devices through one link per
@@ -40,15 +46,17 @@ type pump struct {
 	from, to int // TUN descriptors, not blocking
 	stop     int
 
-	refused   uint64
-	lateSum   time.Duration
-	lateMax   time.Duration
-	delivered uint64
-	err       error
+	tape *tape     // nil without a capture
+	ends [2]uint32 // of the wire in the capture: where packets come from and go to
+
+	refused uint64
+	late    Lateness
+	err     error
 }
 
-// newEmulator starts moving packets between the TUN descriptors a and b.
-func newEmulator(path Path, a, b int, seed uint64) (*emulator, error) {
+// newEmulator starts moving packets between the TUN descriptors a and b, and
+// records them in c unless that is nil.
+func newEmulator(path Path, a, b int, seed uint64, c *capture) (*emulator, error) {
 	steady()
 	now := wallClock()
 	up, err := link.New(now, path.Up, rand.New(rand.NewPCG(seed, 1)))
@@ -64,9 +72,12 @@ func newEmulator(path Path, a, b int, seed uint64) (*emulator, error) {
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
 	e := &emulator{
-		up:   &pump{link: up, from: a, to: b, stop: stop},
-		down: &pump{link: down, from: b, to: a, stop: stop},
+		up:   &pump{link: up, from: a, to: b, stop: stop, ends: [2]uint32{0, 1}},
+		down: &pump{link: down, from: b, to: a, stop: stop, ends: [2]uint32{1, 0}},
 		stop: stop,
+	}
+	if c != nil {
+		e.up.tape, e.down.tape = c.tapes[0], c.tapes[1]
 	}
 	for _, p := range []*pump{e.up, e.down} {
 		e.wg.Go(p.run)
@@ -88,11 +99,7 @@ func (e *emulator) close() {
 func (e *emulator) stats() (up, down Wire) { return e.up.wire(), e.down.wire() }
 
 func (p *pump) wire() Wire {
-	w := Wire{Stats: p.link.Stats(), Refused: p.refused, LateMax: p.lateMax}
-	if p.delivered > 0 {
-		w.LateMean = p.lateSum / time.Duration(p.delivered)
-	}
-	return w
+	return Wire{Stats: p.link.Stats(), Refused: p.refused, Late: p.late}
 }
 
 // run is the thread. Go's own timers are too coarse for single packets at these
@@ -110,10 +117,10 @@ func (p *pump) run() {
 			p.read(buf)
 		}
 		p.deliver(buf)
-		wait := p.timeout()
-		n, err := unix.Ppoll(fds, wait, nil)
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			p.err = fmt.Errorf("poll: %w", err)
+		p.tape.flush(wallClock())
+		n, errno := rawPoll(fds, p.timeout())
+		if errno != 0 && errno != unix.EINTR {
+			p.err = fmt.Errorf("poll: %w", errno)
 			return
 		}
 		if n > 0 && fds[1].Revents != 0 {
@@ -123,11 +130,14 @@ func (p *pump) run() {
 	}
 }
 
-// steady keeps Go's scheduler and collector out of the emulator's way for the life
-// of this process: a thread that wakes up finds a free processor slot, and no
-// collection makes it wait for threads that a loaded machine does not let run.
-// A lab allocates little; should it not, collections start at the memory limit.
+// steady keeps Go's collector and the kernel's memory management out of the
+// emulator's way for the life of this process: no collection makes its threads wait
+// for others that a loaded machine does not let run, and none of its pages is taken
+// away where root may forbid it. A lab allocates little; should it not, collections
+// start at the memory limit. The threads of the emulator keep their processor slot
+// while they sleep, so there are some more than processors.
 func steady() {
+	_ = unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT) // without the right, nothing changes
 	runtime.GOMAXPROCS(max(8, runtime.GOMAXPROCS(0)))
 	debug.SetMemoryLimit(512 << 20)
 	debug.SetGCPercent(-1)
@@ -145,40 +155,38 @@ func hurry() {
 
 // read takes what the sending host has put on the wire.
 func (p *pump) read(buf []byte) {
-	for range batch {
-		n, err := unix.Read(p.from, buf)
-		if err != nil || n == 0 {
+	for range readBatch {
+		n := rawRead(p.from, buf)
+		if n <= 0 {
 			return // EAGAIN: empty; anything else shows again at the next poll
 		}
-		p.link.Send(wallClock(), buf[:n])
+		now := wallClock()
+		p.tape.add(p.ends[0], now, buf[:n])
+		p.link.Send(now, buf[:n])
 	}
 }
 
 // deliver hands over what has arrived, in batches so that neither end waits.
 func (p *pump) deliver(buf []byte) {
-	for range batch {
+	for range deliverBatch {
 		due, now := p.link.Next(), wallClock()
 		n, ok := p.link.Receive(now, buf)
 		if !ok {
 			return
 		}
-		if late := now.Sub(due); late > 0 {
-			p.lateSum += late
-			p.lateMax = max(p.lateMax, late)
-		}
-		p.delivered++
-		if _, err := unix.Write(p.to, buf[:n]); err != nil {
+		p.late.add(now.Sub(due))
+		p.tape.add(p.ends[1], now, buf[:n])
+		if rawWrite(p.to, buf[:n]) != n {
 			p.refused++
 		}
 	}
 }
 
-// timeout is how long ppoll may sleep, nil for ever.
-func (p *pump) timeout() *unix.Timespec {
+// timeout is how long ppoll may sleep.
+func (p *pump) timeout() time.Duration {
 	next := p.link.Next()
 	if next.IsZero() {
-		return nil
+		return longestSleep
 	}
-	ts := unix.NsecToTimespec(max(0, next.Sub(wallClock()).Nanoseconds()))
-	return &ts
+	return min(max(0, next.Sub(wallClock())), longestSleep)
 }

@@ -42,8 +42,8 @@ type host struct {
 	congestion string // TCP congestion control in effect
 }
 
-// newHost makes a host with the given addresses outside the tunnel.
-func newHost(name string, mtu int, congestion string, addresses ...string) (*host, error) {
+// newHost makes a host, with one end of an emulated wire unless it gets a cable.
+func newHost(name string, cable bool, congestion string) (*host, error) {
 	ns, err := newNetns()
 	if err != nil {
 		return nil, err
@@ -51,16 +51,43 @@ func newHost(name string, mtu int, congestion string, addresses ...string) (*hos
 	h := &host{name: name, ns: ns, wire: -1}
 	err = ns.do(func() error {
 		h.congestion = tune(congestion)
-		if h.wire, err = openWire(wireName); err != nil {
-			return err
+		if !cable {
+			h.wire, err = openWire(wireName)
 		}
-		return configure(mtu, addresses)
+		return err
 	})
 	if err != nil {
 		h.close()
 		return nil, fmt.Errorf("host %s: %w", name, err)
 	}
 	return h, nil
+}
+
+// connect lays a cable between two hosts.
+func (h *host) connect(other *host) error {
+	return h.ns.do(func() error {
+		handle, err := netlink.NewHandle()
+		if err != nil {
+			return fmt.Errorf("netlink: %w", err)
+		}
+		defer handle.Close()
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = wireName
+		far := netlink.NsFd(int(other.ns.file.Fd()))
+		if err := handle.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: wireName, PeerNamespace: far}); err != nil {
+			return fmt.Errorf("make a veth pair: %w", err)
+		}
+		return nil
+	})
+}
+
+// configure gives the host's end of the wire its addresses and brings it up.
+func (h *host) configure(mtu int, addresses ...string) error {
+	err := h.ns.do(func() error { return configure(mtu, addresses) })
+	if err != nil {
+		return fmt.Errorf("host %s: %w", h.name, err)
+	}
+	return nil
 }
 
 // close ends the host; the emulator must have stopped.
@@ -186,6 +213,48 @@ func tune(congestion string) string {
 		return "unknown"
 	}
 	return strings.TrimSpace(string(b))
+}
+
+// congest makes name the TCP congestion control of everything that goes through a
+// device, whatever the kernel lets a namespace have as its default: a route may say.
+func (h *host) congest(device, name string) error {
+	err := h.ns.do(func() error {
+		handle, err := netlink.NewHandle()
+		if err != nil {
+			return err
+		}
+		defer handle.Close()
+		l, err := handle.LinkByName(device)
+		if err != nil {
+			return err
+		}
+		for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+			routes, err := handle.RouteList(l, family)
+			if err != nil && family == unix.AF_INET {
+				return err
+			}
+			for i := range routes {
+				routes[i].Congctl = name
+				if err := handle.RouteReplace(&routes[i]); err != nil && family == unix.AF_INET {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		h.congestion = name
+	}
+	return err
+}
+
+// congestionControls are those that the kernel has.
+func congestionControls() []string {
+	b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_available_congestion_control")
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(b))
 }
 
 // sysctl sets a variable of the calling thread's namespace, if the kernel has it

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -25,15 +27,30 @@ const jobEnv = "TOTG_LAB_TEST"
 
 // job is what a test wants to be done inside a lab.
 type job struct {
-	Kind     string // "run" or "measure"
-	Settings map[string]string
-	Command  []string
-	A, B     string
-	Quiet    bool
-	User     bool // as an unprivileged user
+	Kind string // "run", "measure", "load" or "congestion"
+	Load int64  // bit/s, 0 for as much as possible
+
+	Pcap, Report, Congestion string
+	Compare                  []string
+	Cable                    bool
+	Settings                 map[string]string
+	Command                  []string
+	A, B                     string
+	Quiet                    bool
+	User                     bool // as an unprivileged user
 }
 
 func TestMain(m *testing.M) {
+	if rate := os.Getenv(loadEnv); rate != "" {
+		n, err := strconv.ParseInt(rate, 10, 64)
+		must(err)
+		must(sendLoad(n))
+		os.Exit(0)
+	}
+	if where := os.Getenv(portEnv); where != "" {
+		must(hello(where))
+		os.Exit(0)
+	}
 	text := os.Getenv(jobEnv)
 	if text == "" {
 		os.Exit(m.Run())
@@ -68,8 +85,14 @@ func (j job) do() (int, error) {
 	if j.Kind == "measure" {
 		return measure(ctx, path)
 	}
+	if j.Kind == "load" {
+		return load(ctx, path, j.Load)
+	}
+	if j.Kind == "congestion" {
+		return showCongestion(ctx, path, j.Congestion)
+	}
 	return Run(ctx, Options{
-		Link: path, NoTunnel: true, CommandA: j.A, CommandB: j.B, Command: j.Command, Congestion: DefaultCongestion,
+		Link: path, NoTunnel: true, Pcap: j.Pcap, Report: j.Report, Compare: j.Compare, Cable: j.Cable, Port: helloPort, CommandA: j.A, CommandB: j.B, Command: j.Command, Congestion: DefaultCongestion,
 		Seed: 1, Quiet: j.Quiet, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	})
 }
@@ -89,7 +112,7 @@ func measure(ctx context.Context, path Path) (int, error) {
 	if dir == "" || err != nil {
 		return code, err
 	}
-	w, err := newWorld(path, DefaultCongestion, 1)
+	w, err := newWorld(worldConfig{path: path, congestion: DefaultCongestion, seed: 1})
 	if err != nil {
 		return 1, err
 	}
@@ -117,6 +140,86 @@ func measure(ctx context.Context, path Path) (int, error) {
 	m.Closed = errors.Is(w.a.ns.do(func() error { return nil }), errStopped)
 	m.Up, _ = w.wire.stats()
 	return 0, json.NewEncoder(os.Stdout).Encode(m)
+}
+
+// showCongestion prints the congestion control of both ends of a connection.
+func showCongestion(ctx context.Context, path Path, name string) (int, error) {
+	dir, code, err := isolate(ctx, os.Args[1:])
+	if dir == "" || err != nil {
+		return code, err
+	}
+	w, err := newWorld(worldConfig{path: path, congestion: name, seed: 1})
+	if err != nil {
+		return 1, err
+	}
+	defer w.close()
+	if err := w.congest(wireName, name); err != nil {
+		return 1, err
+	}
+	var l net.Listener
+	var a, b net.Conn
+	err = w.b.ns.do(func() error {
+		l, err = net.Listen("tcp4", directB+":0")
+		return err
+	})
+	if err == nil {
+		err = w.a.ns.do(func() error {
+			a, err = net.Dial("tcp4", l.Addr().String())
+			return err
+		})
+	}
+	if err == nil {
+		b, err = l.Accept()
+	}
+	if err != nil {
+		return 1, err
+	}
+	fmt.Println(congestionOf(a), congestionOf(b))
+	return 0, nil
+}
+
+func congestionOf(c net.Conn) (name string) {
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	must(err)
+	must(raw.Control(func(fd uintptr) { name, err = unix.GetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION) }))
+	must(err)
+	return trimZero(name)
+}
+
+const (
+	portEnv   = "TOTG_LAB_HELLO" // makes the test binary say hello, "listen" in B, else to that address
+	helloPort = 5201
+)
+
+// hello sends or receives a greeting on helloPort.
+func hello(where string) error {
+	if where == "listen" {
+		l, err := net.Listen("tcp", fmt.Sprintf(":%d", helloPort))
+		if err != nil {
+			return err
+		}
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return err
+			}
+			_, _ = io.WriteString(c, "hello from B\n") // a forwarder may only have knocked
+			_ = c.Close()
+		}
+	}
+	var err error
+	for range 100 { // the listener may come up late, behind a forwarder that does not say so
+		var c net.Conn
+		if c, err = net.Dial("tcp", net.JoinHostPort(where, strconv.Itoa(helloPort))); err == nil {
+			var text []byte
+			if text, err = io.ReadAll(c); len(text) > 0 {
+				_, err = os.Stdout.Write(text)
+				return err
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return fmt.Errorf("no greeting: %w", err)
 }
 
 // become starts this process again as an unprivileged user on a usual system: one
@@ -151,31 +254,31 @@ type outcome struct {
 }
 
 // start starts a job in a process of its own.
-func (j job) start(t *testing.T) (cmd *exec.Cmd, wait func() outcome) {
-	t.Helper()
+func (j job) start(tb testing.TB) (cmd *exec.Cmd, wait func() outcome) {
+	tb.Helper()
 	text, err := json.Marshal(j)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	cmd = exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), jobEnv+"="+string(text), "TMPDIR="+os.TempDir())
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return cmd, func() outcome {
 		code, err := exitCode(cmd.Wait())
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		return outcome{stdout.String(), stderr.String(), code}
 	}
 }
 
-func (j job) run(t *testing.T) outcome {
-	t.Helper()
-	_, wait := j.start(t)
+func (j job) run(tb testing.TB) outcome {
+	tb.Helper()
+	_, wait := j.start(tb)
 	return wait()
 }
 

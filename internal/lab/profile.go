@@ -117,6 +117,23 @@ func WriteProfiles(out io.Writer, all []Profile) error {
 	return t.Flush()
 }
 
+// Change adds a change to the schedule, written as the keys of a profile's schedule:
+// "at=10s every=15s outage=100ms-300ms direction=up".
+func (s *Spec) Change(words string) error {
+	table := map[string]any{}
+	for _, w := range strings.Fields(words) {
+		key, value, ok := strings.Cut(w, "=")
+		if _, twice := table[key]; !ok || twice {
+			return fmt.Errorf("%w: change %q: write for example at=10s outage=2s", ErrSpec, words)
+		}
+		table[key] = value
+	}
+	if len(table) < 2 || table["at"] == nil {
+		return fmt.Errorf("%w: change %q: say when and what, for example at=10s outage=2s", ErrSpec, words)
+	}
+	return s.schedule(table)
+}
+
 // schedule adds one change to the directions that it names.
 func (s *Spec) schedule(table map[string]any) error {
 	var ch link.Change

@@ -16,16 +16,20 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // Options is what the user wants.
 type Options struct {
 	Link       Path
+	Cable      bool // a plain veth pair instead of the link: as fast as the machine
 	NoTunnel   bool
 	Bandwidth  int64    // bit/s of IP bytes that the tunnel may send each way; 0 is the link's rate
 	Redundancy *float64 // the tunnel's cap on datagrams in advance per datagram of new data; nil is none ("auto")
@@ -35,6 +39,10 @@ type Options struct {
 	Command    []string // foreground, in host A; empty is a shell
 	Congestion string   // TCP congestion control of both hosts, where the kernel allows it
 	Seed       uint64   // of the link's randomness; 0 is a new one
+	Compare    []string // names out of Comparable: run Command once through each of these too
+	Port       int      // TCP port of host B for those that forward one
+	Pcap       string   // file for a capture of both wires, "" for none
+	Report     string   // file for the figures of every run, as JSON, "" for none
 	Quiet      bool     // no banner, no summary
 	Verbose    bool     // show what daemons and background commands print
 
@@ -67,14 +75,88 @@ func boolCode(err error) int {
 	return 0
 }
 
-// run is the lab inside its namespaces.
+// run is the lab inside its namespaces: one run, or several to compare.
 func (opt *Options) run(ctx context.Context, dir string) (code int, err error) {
-	w, err := newWorld(opt.Link, opt.Congestion, opt.Seed)
+	kinds, err := opt.carriers()
 	if err != nil {
 		return 1, err
 	}
+	var all []Report
+	for i := range kinds {
+		k := &kinds[i]
+		if why := k.missing(); why != "" {
+			opt.say("totg lab: %s is left out: %s", k.name, why)
+			continue
+		}
+		if len(kinds) > 1 {
+			opt.say("== %s: %s", k.name, k.about)
+		}
+		one := *opt
+		one.Pcap = opt.pcapName(k.name, len(kinds))
+		if k.congestion != "" {
+			one.Congestion = k.congestion
+		}
+		own := filepath.Join(dir, k.name)
+		if err := os.Mkdir(own, 0o700); err != nil {
+			return 1, err
+		}
+		r, err := one.once(ctx, own, k)
+		if err != nil && len(kinds) > 1 && ctx.Err() == nil {
+			opt.say("totg lab: %s: %v", k.name, err) // the others may do better
+			r.ExitCode, r.Error, err = max(1, r.ExitCode), err.Error(), nil
+		}
+		all = append(all, r)
+		if code = max(code, r.ExitCode); err != nil || ctx.Err() != nil {
+			return code, err
+		}
+	}
+	if len(all) == 0 {
+		return 1, fmt.Errorf("%w: none of them can run here", ErrPeer)
+	}
+	return code, writeReport(opt.Report, all)
+}
+
+// carriers are what the command is run through, in order.
+func (opt *Options) carriers() ([]carrierKind, error) {
+	if opt.NoTunnel && len(opt.Compare) == 0 {
+		return []carrierKind{{name: "direct", v4: directB, v6: directB6, start: direct}}, nil
+	}
+	names := opt.Compare
+	if !opt.NoTunnel {
+		names = append([]string{TunnelName}, names...)
+	}
+	var kinds []carrierKind
+	for _, name := range names {
+		k, err := findCarrier(name)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(kinds, func(other carrierKind) bool { return other.name == name }) {
+			kinds = append(kinds, k)
+		}
+	}
+	return kinds, nil
+}
+
+// pcapName is the file of one run's capture.
+func (opt *Options) pcapName(carrier string, runs int) string {
+	if opt.Pcap == "" || runs == 1 {
+		return opt.Pcap
+	}
+	ext := filepath.Ext(opt.Pcap)
+	return strings.TrimSuffix(opt.Pcap, ext) + "-" + carrier + ext
+}
+
+// once runs the command through one carrier.
+func (opt *Options) once(ctx context.Context, dir string, kind *carrierKind) (r Report, err error) {
+	r = Report{Peer: kind.name, ExitCode: 1}
+	w, err := newWorld(worldConfig{opt.Link, opt.Congestion, opt.Seed, opt.Pcap, opt.Cable})
+	if err != nil {
+		return r, err
+	}
 	defer w.close()
-	vars := w.vars(!opt.NoTunnel)
+	_ = w.congest(wireName, opt.Congestion) // the banner tells what is in effect
+	vars := w.vars(kind)
 	env := environment(vars)
 	children, err := opt.backgrounds(w, env)
 	defer func() {
@@ -83,35 +165,51 @@ func (opt *Options) run(ctx context.Context, dir string) (code int, err error) {
 		}
 	}()
 	if err != nil {
-		return 1, err
+		return r, err
 	}
-	var t *tunnel
-	if !opt.NoTunnel {
-		if t, err = newTunnel(ctx, w, opt.tunnel(dir)); err != nil {
-			return 1, err
-		}
-		defer t.stop()
+	start := wallClock()
+	c, err := kind.start(ctx, w, carrierConfig{dir: dir, live: opt.live(), port: opt.Port, tunnel: opt.tunnel(dir)})
+	if err != nil {
+		return r, err
 	}
-	opt.banner(w)
+	defer c.stop()
+	r.SetupSeconds = wallClock().Sub(start).Seconds()
+	opt.congestInner(w, kind)
+	opt.banner(w, kind)
 	if len(children) > 0 && !sleep(ctx, serverTime) {
-		return interrupted, nil
+		r.ExitCode = interrupted
+		return r, nil
 	}
 	argv := expand(opt.Command, vars)
 	if len(argv) == 0 {
 		argv = shell()
 	}
-	code, err = foreground(ctx, w.a, env, opt, argv)
+	start = wallClock()
+	r.ExitCode, err = foreground(ctx, w.a, env, opt, argv)
+	r.CommandSeconds = wallClock().Sub(start).Seconds()
 	opt.complain(children)
-	var states []hostStatus
-	if t != nil && !opt.Quiet {
-		states = t.status()
-		t.stop()
+	if !opt.Quiet || opt.Report != "" {
+		r.Hosts = c.counters()
+	}
+	c.stop()
+	for _, child := range children {
+		child.stop()
 	}
 	w.close()
-	if !opt.Quiet {
-		summarise(opt.Stderr, w, states)
+	r.fill(w, c.cpu(), children)
+	if !opt.Quiet && !opt.Cable {
+		summarise(opt.Stderr, w, r.Hosts)
 	}
-	return code, err
+	return r, errors.Join(err, w.err)
+}
+
+// congestInner sets the congestion control of what goes through the carrier.
+func (opt *Options) congestInner(w *world, kind *carrierKind) {
+	if kind.device == "" {
+		return
+	}
+	_ = w.a.congest(kind.device, opt.Congestion) // as in once
+	_ = w.b.congest(strings.Replace(kind.device, "wg-a", "wg-b", 1), opt.Congestion)
 }
 
 func (opt *Options) tunnel(dir string) tunnelConfig {
@@ -159,17 +257,28 @@ func (opt *Options) complain(children []*child) {
 }
 
 // banner says what the commands will find.
-func (opt *Options) banner(w *world) {
+func (opt *Options) banner(w *world, kind *carrierKind) {
 	if opt.Quiet {
 		return
 	}
-	opt.say("link: %s", describe(w.path))
-	opt.say("TCP congestion control: %s", congestionNote(opt.Congestion, w.a.congestion))
-	if opt.NoTunnel {
-		opt.say("host B is %s and %s ($TOTG_DIRECT, $TOTG_DIRECT6); no tunnel", directB, directB6)
+	if opt.Cable {
+		opt.say("link: a plain cable")
 	} else {
-		opt.say("host B is %s and %s through the tunnel ($TOTG_PEER, $TOTG_PEER6), %s and %s beside it ($TOTG_DIRECT, $TOTG_DIRECT6)",
-			innerB, innerB6, directB, directB6)
+		opt.say("link: %s", describe(w.path))
+	}
+	opt.say("TCP congestion control: %s", congestionNote(opt.Congestion, w.a.congestion))
+	switch {
+	case kind.v4 == directB:
+		opt.say("host B is %s and %s ($TOTG_DIRECT, $TOTG_DIRECT6); no tunnel", directB, directB6)
+	case kind.v6 == "":
+		opt.say("host B is %s through %s ($TOTG_PEER), %s and %s beside it ($TOTG_DIRECT, $TOTG_DIRECT6)", kind.v4, kind.name, directB, directB6)
+	default:
+		through := "the tunnel"
+		if kind.name != TunnelName {
+			through = kind.name
+		}
+		opt.say("host B is %s and %s through %s ($TOTG_PEER, $TOTG_PEER6), %s and %s beside it ($TOTG_DIRECT, $TOTG_DIRECT6)",
+			kind.v4, kind.v6, through, directB, directB6)
 	}
 	if len(opt.Command) == 0 {
 		opt.say("this is a shell in host A; for one in B: nsenter --net=$TOTG_NETNS_B; leave with exit")

@@ -28,15 +28,15 @@ func summarise(out io.Writer, w *world, states []hostStatus) {
 	up, down := w.wire.stats()
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\n", args...) }
-	line("link\tsent\tqueue drops\tlost\tdelivered\tlate by (mean, max)\t")
+	line("link\tsent\tqueue drops\tlost\tdelivered\tlate by (median, 99 %%, max)\t")
 	for _, d := range []struct {
 		name string
 		wire Wire
 	}{{"A to B", up}, {"B to A", down}} {
 		onAir := d.wire.Sent - d.wire.QueueDropped - d.wire.TooBig - d.wire.Policed
 		lost := d.wire.Lost + d.wire.OutageLost
-		line("%s\t%d\t%d\t%d%s\t%d\t%v, %v\t", d.name, d.wire.Sent, d.wire.QueueDropped+d.wire.Policed, lost, share(lost, onAir),
-			d.wire.Delivered, d.wire.LateMean.Round(time.Microsecond), d.wire.LateMax.Round(10*time.Microsecond))
+		line("%s\t%d\t%d\t%d%s\t%d\t%v, %v, %v\t", d.name, d.wire.Sent, d.wire.QueueDropped+d.wire.Policed, lost, share(lost, onAir),
+			d.wire.Delivered, d.wire.Late.Quantile(0.5), d.wire.Late.Quantile(0.99), d.wire.Late.Max.Round(10*time.Microsecond))
 	}
 	if len(states) > 0 {
 		line("tunnel\tdatagrams sent\treceived\tpackets sent\treceived\tresent\t")

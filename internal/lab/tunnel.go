@@ -48,9 +48,9 @@ type coding struct {
 
 // tunnel is the pair of daemons.
 type tunnel struct {
-	w       *world
-	dir     string
-	daemons [2]*child
+	w   *world
+	dir string
+	programs
 }
 
 // newTunnel starts the daemons and waits until a ping gets through.
@@ -73,22 +73,13 @@ func newTunnel(ctx context.Context, w *world, cfg tunnelConfig) (*tunnel, error)
 			t.stop()
 			return nil, fmt.Errorf("%w: %w", ErrTunnel, err)
 		}
-		t.daemons[i] = c
+		t.programs[i] = c
 	}
-	if err := t.wait(ctx); err != nil {
+	if err := t.wait(ctx, w, innerB); err != nil {
 		t.stop()
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrTunnel, err)
 	}
 	return t, nil
-}
-
-// stop ends the daemons. It may be called again.
-func (t *tunnel) stop() {
-	for _, c := range t.daemons {
-		if c != nil {
-			c.stop()
-		}
-	}
 }
 
 func (t *tunnel) file(name, suffix string) string { return filepath.Join(t.dir, name+"."+suffix) }
@@ -168,42 +159,6 @@ allowed_ips = ["%s/32", "%s/128"]
 		c.peer, c.peerKey, c.endpoint, tunnelPort, c.allowed[0], c.allowed[1])
 }
 
-// wait pings through the tunnel until an answer comes.
-func (t *tunnel) wait(ctx context.Context) error {
-	p, err := newPinger(t.w.a, innerB)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	deadline := wallClock().Add(upTime + 20*t.w.path.RTT())
-	for seq := uint16(0); ; seq++ {
-		for _, c := range t.daemons {
-			if c.ended() {
-				return t.failure(c, fmt.Sprintf("the daemon in host %s ended (%v)", strings.ToUpper(c.name), c.err))
-			}
-		}
-		switch now := wallClock(); {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case now.After(deadline):
-			return t.failure(t.daemons[0], "no answer through it in time")
-		default:
-			p.send(seq)
-			if _, err := p.receive(now.Add(knock)); err == nil {
-				return nil
-			}
-		}
-	}
-}
-
-func (t *tunnel) failure(c *child, what string) error {
-	log := c.log.last(8)
-	if log == "" {
-		log = "(nothing)"
-	}
-	return fmt.Errorf("%w: %s; the last lines of the log of host %s:\n%s", ErrTunnel, what, strings.ToUpper(c.name), log)
-}
-
 // hostStatus is what the summary shows of a daemon's status.
 type hostStatus struct {
 	Host  string `json:"-"`
@@ -218,8 +173,8 @@ type hostStatus struct {
 	} `json:"peers"`
 }
 
-// status asks both daemons. One that does not answer is left out.
-func (t *tunnel) status() []hostStatus {
+// counters asks both daemons. One that does not answer is left out.
+func (t *tunnel) counters() []hostStatus {
 	var all []hostStatus
 	for _, name := range []string{"a", "b"} {
 		ctx, cancel := context.WithTimeout(context.Background(), statusTime)

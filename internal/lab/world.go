@@ -11,27 +11,60 @@ type world struct {
 	a, b *host
 	wire *emulator
 
+	capture *capture // nil without one
+
 	drops [2]uint64 // of the hosts' ends of the wire, valid after close
+	err   error     // of the capture, as well
+}
+
+// worldConfig is a link and what is said about it.
+type worldConfig struct {
+	path       Path
+	congestion string // TCP congestion control of the hosts
+	seed       uint64
+	pcap       string // file to record both wires in, "" for none
+	cable      bool   // a veth pair instead of the emulated link
 }
 
 // newWorld makes hosts A and B and starts the emulator.
-func newWorld(path Path, congestion string, seed uint64) (*world, error) {
+func newWorld(cfg worldConfig) (*world, error) {
+	path, congestion := cfg.path, cfg.congestion
 	w := &world{path: path}
 	mtu := min(path.Up.MTU, path.Down.MTU)
-	var errA, errB error
-	w.a, errA = newHost("A", mtu, congestion, directA, directA6)
-	if errA == nil {
-		w.b, errB = newHost("B", mtu, congestion, directB, directB6)
-	}
-	err := errors.Join(errA, errB)
+	var err error
+	w.a, err = newHost("A", cfg.cable, congestion)
 	if err == nil {
-		w.wire, err = newEmulator(path, w.a.wire, w.b.wire, seed)
+		w.b, err = newHost("B", cfg.cable, congestion)
+	}
+	if err == nil && cfg.cable {
+		if err = w.a.connect(w.b); err == nil {
+			err = w.configure(mtu)
+		}
+		if err != nil {
+			w.close()
+			return nil, err
+		}
+		return w, nil
+	}
+	if err == nil {
+		err = w.configure(mtu)
+	}
+	if err == nil && cfg.pcap != "" {
+		w.capture, err = newCapture(cfg.pcap)
+	}
+	if err == nil {
+		w.wire, err = newEmulator(path, w.a.wire, w.b.wire, cfg.seed, w.capture)
 	}
 	if err != nil {
 		w.close()
 		return nil, err
 	}
 	return w, nil
+}
+
+// configure brings up the hosts' ends of the wire.
+func (w *world) configure(mtu int) error {
+	return errors.Join(w.a.configure(mtu, directA, directA6), w.b.configure(mtu, directB, directB6))
 }
 
 // close stops the emulator and ends the hosts. It may be called again.
@@ -44,6 +77,13 @@ func (w *world) close() {
 	if w.wire != nil {
 		w.wire.close()
 	}
+	if w.capture != nil {
+		missing, err := w.capture.close()
+		if err == nil && missing > 0 {
+			err = fmt.Errorf("%w: %d packets are missing: the disk is too slow", ErrCapture, missing)
+		}
+		w.err, w.capture = err, nil
+	}
 	for _, h := range []*host{w.a, w.b} {
 		if h != nil {
 			h.close()
@@ -51,22 +91,24 @@ func (w *world) close() {
 	}
 }
 
+// congest sets the congestion control of a device that both hosts have.
+func (w *world) congest(device, name string) error {
+	return errors.Join(w.a.congest(device, name), w.b.congest(device, name))
+}
+
 // vars are the variables that every command in the lab sees. Without a tunnel,
 // the peer is reached directly, so that a command works both ways.
-func (w *world) vars(tunnelled bool) map[string]string {
-	v := map[string]string{
+func (w *world) vars(kind *carrierKind) map[string]string {
+	return map[string]string{
 		"TOTG_LAB":     "1",
-		"TOTG_PEER":    innerB,
-		"TOTG_PEER6":   innerB6,
+		"TOTG_THROUGH": kind.name,
+		"TOTG_PEER":    kind.v4,
+		"TOTG_PEER6":   kind.v6,
 		"TOTG_DIRECT":  directB,
 		"TOTG_DIRECT6": directB6,
 		"TOTG_NETNS_A": w.a.ns.path(),
 		"TOTG_NETNS_B": w.b.ns.path(),
 	}
-	if !tunnelled {
-		v["TOTG_PEER"], v["TOTG_PEER6"] = directB, directB6
-	}
-	return v
 }
 
 // describe is the link in one line.

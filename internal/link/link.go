@@ -113,6 +113,13 @@ func New(start time.Time, cfg Config, rng *rand.Rand) (*Link, error) {
 // schedule that have happened.
 func (l *Link) Config() Config { return l.cfg }
 
+// Outage reports whether a scheduled outage is on at now, which is a now like
+// that of Send.
+func (l *Link) Outage(now time.Time) bool {
+	l.advance(now)
+	return l.now < l.outageUntil
+}
+
 // Stats returns the counters.
 func (l *Link) Stats() Stats {
 	s := l.stats

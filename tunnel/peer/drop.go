@@ -14,6 +14,7 @@ const (
 	DropStale                       // INIT not newer than the last one
 	DropCrossed                     // INIT while ours goes first
 	DropResp                        // RESP to no INIT of ours, or it does not open
+	DropCookie                      // COOKIE to no INIT of ours, or forged
 	DropClosed                      // we are down
 	NumDropReasons
 )
@@ -39,6 +40,8 @@ func (d DropReason) String() string {
 		return "crossed_init"
 	case DropResp:
 		return "bad_resp"
+	case DropCookie:
+		return "bad_cookie"
 	case DropClosed:
 		return "closed"
 	}

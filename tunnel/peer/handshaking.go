@@ -96,7 +96,7 @@ func (p *Peer) handleInit(from Inbound, in *handshake.Init, raw []byte) DropReas
 	if in.Remote != p.remoteStatic {
 		return DropInit
 	}
-	if q := p.next; q != nil && bytes.Equal(q.init, raw) {
+	if q := p.next; q != nil && handshake.SameInit(q.init, raw) {
 		if from.From == q.from {
 			q.credit += amplification * len(raw)
 			q.until = p.now.Add(respFloodTime)
@@ -159,6 +159,24 @@ func (p *Peer) handleResp(in Inbound, b []byte) DropReason {
 	// and again until it answers (H-3).
 	flood := handshake.NewFlood(p.now, p.jitter)
 	s.confirm = &flood
+	return DropNone
+}
+
+// handleCookie puts the peer's cookie into our INIT and sends that at once: the
+// peer is under load and wants to know that we hear it (H-5). The budget of the
+// flood bounds what a forger can make us send (H-4).
+func (p *Peer) handleCookie(b []byte) DropReason {
+	a := p.attempt
+	if a == nil {
+		return DropCookie
+	}
+	fresh, err := a.init.HandleCookie(b)
+	if err != nil {
+		return DropCookie
+	}
+	if fresh {
+		a.flood = handshake.NewFlood(p.now, p.jitter)
+	}
 	return DropNone
 }
 

@@ -63,19 +63,27 @@ const MaxInFlight = reliability.MaxLiveBlocks * reliability.MaxBlockSymbols
 // receipts: a full window of small ones goes unwatched beyond.
 const maxHeld = 1 << 14
 
-// The ingress queue holds as much of the rate as two round trips take, for an inner
-// TCP needs the path's, which repair makes longer, to ride out its own reaction to
-// a full queue, within these bounds.
+// The ingress queue holds what the path carries in two round trips, for an inner
+// TCP needs that to ride out its own reaction to a full queue, and in stallShare of
+// the time for which in-order data may wait to be complete, for no acknowledgement
+// comes back meanwhile, within these bounds.
 const (
 	queueTimeMin, queueTimeMax = 100 * time.Millisecond, time.Second
-	// maxQueue bounds it in bytes, or queueTimeMin of the rate does where that
-	// is more.
+	stallShare                 = 1.2
+	// maxQueue bounds it in bytes, or queueTimeMin of the rate does
+	// where that is more.
 	maxQueue = 4 << 20
 )
 
-// queueLimit is the queue's limit in bytes for a rate and round trip.
-func queueLimit(rate int64, rtt time.Duration) int {
-	return int(float64(rate) / 8 * min(max(2*rtt, queueTimeMin), queueTimeMax).Seconds())
+// queueTime is the queue's limit in time of the rate, for a round trip, the longest
+// stall, and the share of datagrams that is lost.
+func queueTime(rtt, stall time.Duration, loss float64) time.Duration {
+	return max(2*rtt, time.Duration(stallShare*(1-loss)*float64(stall)))
+}
+
+// queueLimit is the queue's limit in bytes.
+func queueLimit(rate int64, wait time.Duration) int {
+	return int(float64(rate) / 8 * min(max(wait, queueTimeMin), queueTimeMax).Seconds())
 }
 
 // queueCapacity is the most that queueLimit may become.

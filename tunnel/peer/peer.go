@@ -176,6 +176,8 @@ func (p *Peer) handleDatagram(in Inbound, b []byte) DropReason {
 		return p.handleData(in, b)
 	case wire.TypeResp:
 		return p.handleResp(in, b)
+	case wire.TypeCookie:
+		return p.handleCookie(b)
 	case wire.TypeInit:
 		init, err := p.identity.OpenInit(b)
 		if err != nil {

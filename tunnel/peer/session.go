@@ -253,10 +253,11 @@ func (p *Peer) handleReceipt(s *session, r *wire.Reader) error {
 	rtt := s.sender.RTT()
 	s.receiver.SetRTT(rtt)
 	s.mux.SetPath(rtt, s.sender.Jitter())
-	p.queue.SetLimit(queueLimit(p.cfg.Rate, rtt))
 	if !p.cfg.Units { // a program's unit is not dropped to slow it down
 		p.queue.SetLaw(queueLaw(p.cfg.Rate, rtt, s.sender.Stats().Loss))
 	}
+	wait := queueTime(rtt, s.sender.Stall(), s.sender.Loss())
+	p.queue.SetLimit(queueLimit(p.cfg.Rate, wait))
 	p.checkStall(s)
 	return nil
 }
