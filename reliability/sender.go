@@ -71,6 +71,7 @@ type Sender struct {
 	proactive  uint64
 	spares     uint64
 	abandoned  uint64
+	again      [NumClasses]uint64
 }
 
 // NewSender returns a Sender. It panics if the configuration is invalid.
@@ -166,12 +167,28 @@ func (s *Sender) Buffer() []byte {
 // Outcome.Acked when a receipt shows the symbol. The caller must have asked
 // CanOpen.
 func (s *Sender) Commit(now time.Time, class Class, n int, tag uint64) Transmission {
+	return s.commit(now, newSymbol{class: class, size: n, tag: tag})
+}
+
+// CommitUntil is Commit for a symbol of class Interactive or Deadline that is of
+// use for that long; 0 is the deadline of the configuration.
+func (s *Sender) CommitUntil(now time.Time, class Class, n int, deadline time.Duration) Transmission {
+	return s.commit(now, newSymbol{class: class, size: n, deadline: deadline})
+}
+
+// CommitOnce is Commit for a symbol of class Deadline that is sent once: no copy,
+// no repair, whatever becomes of it.
+func (s *Sender) CommitOnce(now time.Time, n int) Transmission {
+	return s.commit(now, newSymbol{class: Deadline, size: n, once: true})
+}
+
+func (s *Sender) commit(now time.Time, y newSymbol) Transmission {
 	age := blockRTTs * s.rtt.value()
-	if class == Deadline || class == Interactive {
+	if y.class == Deadline || y.class == Interactive {
 		age = min(age, s.cfg.Deadline/blockDeadlineShare)
 	}
-	at, y := now.Sub(s.start), newSymbol{class: class, size: n, tag: tag}
-	if s.store.opens(at, class, age) {
+	at := now.Sub(s.start)
+	if s.store.opens(at, y.slot(), age) {
 		y.limit = s.blockLimit()
 	}
 	return s.store.commit(at, y)
@@ -222,6 +239,9 @@ func (s *Sender) OnSent(now time.Time, size int, t Transmission) {
 	if t.valid {
 		s.lastSymbol = at
 		how := s.store.onSent(t, s.log.next)
+		if how != first {
+			s.again[s.store.block(t.block).class]++
+		}
 		s.account(how, s.store.block(t.block).class, size)
 		switch how {
 		case needed:
@@ -323,21 +343,23 @@ func (s *Sender) trimLog() {
 
 // SenderStats are running totals and estimates of a Sender.
 type SenderStats struct {
-	Datagrams, Bytes uint64        // sent, in IP bytes
-	Resent           uint64        // copies and repairs for what is known to be missing
-	Proactive        uint64        // copies and repairs in case what is in flight is lost
-	Abandoned        uint64        // symbols given up at their deadline
-	Receipts         uint64        // receipts that arrived
-	Loss             float64       // p̂, 0 to 1
-	RTT, LeastRTT    time.Duration // smoothed and smallest; 0 before a sample
-	InFlight         int           // symbols without a receipt
-	Window           int           // symbols held between oldest and newest block
+	Datagrams, Bytes uint64             // sent, in IP bytes
+	Resent           uint64             // copies and repairs for what is known to be missing
+	Proactive        uint64             // copies and repairs in case what is in flight is lost
+	Abandoned        uint64             // symbols given up at their deadline
+	Again            [NumClasses]uint64 // of Resent and Proactive, by class
+	Receipts         uint64             // receipts that arrived
+	Loss             float64            // p̂, 0 to 1
+	RTT, LeastRTT    time.Duration      // smoothed and smallest; 0 before a sample
+	InFlight         int                // symbols without a receipt
+	Window           int                // symbols held between oldest and newest block
 }
 
 // Stats returns a snapshot.
 func (s *Sender) Stats() SenderStats {
 	st := SenderStats{
 		Datagrams: s.sent, Bytes: s.sentBytes, Resent: s.resent, Proactive: s.proactive, Abandoned: s.abandoned,
+		Again:    s.again,
 		Receipts: uint64(s.receipts), Loss: s.loss.loss, LeastRTT: s.rtt.least,
 		InFlight: s.store.unreceipted, Window: s.store.symbols,
 	}
@@ -346,6 +368,10 @@ func (s *Sender) Stats() SenderStats {
 	}
 	return st
 }
+
+// Jitter is the mean deviation of the round-trip time (RFC 6298), 0 before there
+// are samples.
+func (s *Sender) Jitter() time.Duration { return s.rtt.variance }
 
 // RTT is the smoothed round-trip time, a default before the first sample.
 func (s *Sender) RTT() time.Duration { return s.rtt.value() }

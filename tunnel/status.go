@@ -11,10 +11,10 @@ import (
 )
 
 // Status answers the control socket: the loop fills it in.
-func (l *loop) Status(ctx context.Context) (control.Status, error) {
+func (l *loop) Status(ctx context.Context, channels bool) (control.Status, error) {
 	answer := make(chan control.Status, 1)
 	select {
-	case l.calls <- func() { answer <- l.status() }:
+	case l.calls <- func() { answer <- l.status(channels) }:
 	case <-ctx.Done():
 		return control.Status{}, ctx.Err()
 	}
@@ -29,7 +29,7 @@ func (l *loop) Status(ctx context.Context) (control.Status, error) {
 // Stop begins the tunnel's end.
 func (l *loop) Stop() { l.stop() }
 
-func (l *loop) status() control.Status {
+func (l *loop) status(channels bool) control.Status {
 	c := l.opt.Config.Interface
 	st := control.Status{
 		Version: l.opt.Version, PID: os.Getpid(), Interface: l.device.Name(), Mode: string(c.Mode), MTU: c.MTU,
@@ -37,7 +37,11 @@ func (l *loop) status() control.Status {
 		RateMode: string(c.Rate), RateBits: int64(c.Bandwidth), Uptime: time.Since(l.started), Drops: l.drops.byReason(),
 	}
 	for _, p := range l.table.peers {
-		st.Peers = append(st.Peers, p.status())
+		ps := p.status()
+		if channels {
+			ps.Channels = p.channels()
+		}
+		st.Peers = append(st.Peers, ps)
 	}
 	return st
 }
@@ -62,9 +66,21 @@ func (p *tunnelPeer) status() control.PeerStatus {
 		}
 	}
 	maps.Copy(out.Drops, nonZero(map[string]uint64{
-		"queue_full": s.QueueDropped, "expired": s.Expired, "suppressed": s.Suppressed, "bad_unit": s.RxMalformed,
+		"queue_full": s.QueueDropped, "queue_dropped": s.QueueEvicted, "expired": s.Expired, "suppressed": s.Suppressed, "bad_unit": s.RxMalformed,
 	}))
 	return out
+}
+
+// channels lists the peer's channels, as many as an answer has room for.
+func (p *tunnelPeer) channels() (list []control.ChannelStatus) {
+	all := p.core.Channels()
+	for _, c := range all[:min(len(all), control.MaxChannels)] {
+		list = append(list, control.ChannelStatus{
+			ID: c.ID, Mode: c.Mode, State: c.State, ByPeer: c.ByPeer, Flows: c.Flows, TxUnits: c.TxUnits, RxUnits: c.RxUnits,
+			Skipped: c.Skipped, Late: c.Late, Resent: c.Resent, QueueBytes: int64(c.QueueBytes), Age: c.Age.Seconds(),
+		})
+	}
+	return list
 }
 
 func (d *dropCounters) byReason() map[string]uint64 {

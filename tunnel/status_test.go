@@ -163,3 +163,36 @@ func TestDropCounters(t *testing.T) {
 		seen[reason.String()] = true
 	}
 }
+
+// The channels of both ends are listed with what they carried.
+func TestChannelStatus(t *testing.T) {
+	d := newDuo(t)
+	if got := d.p[0].channels(); got != nil {
+		t.Errorf("before the handshake: %+v", got)
+	}
+	d.run(time.Second)
+	for range 20 {
+		d.p[0].core.WritePacket(d.now, ipv4("10.0.0.1", "10.0.0.2", 500))
+		d.run(10 * time.Millisecond)
+	}
+	find := func(list []control.ChannelStatus, byPeer bool, sent, received uint64) (found int) {
+		for _, c := range list {
+			if c.Mode == "Z" && c.State == "established" && c.ByPeer == byPeer && c.TxUnits == sent && c.RxUnits == received && c.Age > 0.1 {
+				found++
+				if flows := 1; !byPeer && c.Flows != flows {
+					t.Errorf("%d flows in %+v", c.Flows, c)
+				}
+			}
+		}
+		return found
+	}
+	ours, theirs := d.p[0].channels(), d.p[1].channels()
+	if find(ours, false, 20, 0) != 1 || find(theirs, true, 0, 20) != 1 || len(ours) > control.MaxChannels {
+		t.Errorf("ours %+v\ntheirs %+v", ours, theirs)
+	}
+	for i := range len(ours) - 1 {
+		if ours[i].Age < ours[i+1].Age {
+			t.Error("not the oldest first")
+		}
+	}
+}

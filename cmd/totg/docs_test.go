@@ -64,6 +64,22 @@ var peerFields = []statusField{
 	{"rx_datagrams", "number", "outer datagrams received"},
 	{"resent", "number", "datagrams that carried a copy or a repair instead of something new"},
 	{"drops", "object", "what was dropped of this peer's: reason to count"},
+	{"channels", "list", "with `--channels`: one object for each channel, the oldest first, at most 64; absent: none"},
+}
+
+var channelFields = []statusField{
+	{"id", "string", "both halves in hexadecimal"},
+	{"mode", "string", "`UDP`, `Z`, `Streaming 1`, `Streaming 2`, `X`, `SCTP`, `Y` or `TCP`"},
+	{"state", "string", "`opening`, `finalizing` or `established`"},
+	{"by_peer", "boolean", "the peer opened it, and sends on it"},
+	{"flows", "number", "groups of flows that have it; 0: it is ready for a new one, or the peer's"},
+	{"tx_units", "number", "inner packets sent on it"},
+	{"rx_units", "number", "inner packets received on it"},
+	{"skipped", "number", "pieces of packets that were given up"},
+	{"late", "number", "pieces that came after that"},
+	{"resent", "number", "datagrams sent again or in advance for its class of traffic, which repairs serve together"},
+	{"queue_bytes", "number", "inner bytes that wait for it"},
+	{"age_seconds", "number", "since it opened"},
 }
 
 // reference makes docs/cli.md.
@@ -93,6 +109,8 @@ func reference(root *cobra.Command) string {
 			fieldTable(&b, tunnelFields)
 			b.WriteString("\nA peer:\n\n")
 			fieldTable(&b, peerFields)
+			b.WriteString("\nA channel:\n\n")
+			fieldTable(&b, channelFields)
 		}
 	}
 	return b.String()
@@ -160,8 +178,11 @@ func TestReferenceJSON(t *testing.T) {
 		t.Errorf("tunnel (-program +documentation):\n%s", diff)
 	}
 	now := time.Now()
-	if diff := cmp.Diff(names(control.PeerStatus{LastHandshake: now, LastReceived: now}), documented(peerFields)); diff != "" {
+	if diff := cmp.Diff(names(control.PeerStatus{LastHandshake: now, LastReceived: now, Channels: make([]control.ChannelStatus, 1)}), documented(peerFields)); diff != "" {
 		t.Errorf("peer (-program +documentation):\n%s", diff)
+	}
+	if diff := cmp.Diff(names(control.ChannelStatus{}), documented(channelFields)); diff != "" {
+		t.Errorf("channel (-program +documentation):\n%s", diff)
 	}
 }
 

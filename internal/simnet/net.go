@@ -29,6 +29,8 @@ type Config struct {
 	// Called leaves out B's knowledge of where A is.
 	Called    bool
 	Keepalive time.Duration
+	// Rules of both peers.
+	Rules []flow.Rule
 }
 
 // Violation is a broken clause or safety property. Panicking with it ends the
@@ -135,7 +137,7 @@ func (n *Net) Start(i int) {
 	cfg := peer.Config{
 		Redundancy: peer.AutoRedundancy,
 		Private:    h.key, Remote: other.key.Public(), AES: true, Rate: n.cfg.Rate,
-		Keepalive: n.cfg.Keepalive, Random: io.Reader(h.rng),
+		Keepalive: n.cfg.Keepalive, Rules: n.cfg.Rules, Random: io.Reader(h.rng),
 	}
 	if i == 0 || !n.cfg.Called {
 		cfg.Endpoint = other.addr

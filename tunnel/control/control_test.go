@@ -50,7 +50,7 @@ type fakeTunnel struct {
 	onStop  func()
 }
 
-func (f *fakeTunnel) Status(context.Context) (Status, error) { return f.status, f.err }
+func (f *fakeTunnel) Status(context.Context, bool) (Status, error) { return f.status, f.err }
 
 func (f *fakeTunnel) Stop() {
 	f.stopped.Add(1)

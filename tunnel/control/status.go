@@ -61,6 +61,24 @@ type PeerStatus struct {
 	DatagramSize int           `json:"datagram_size"` // bytes of UDP payload that the path takes; 0: not known
 
 	Drops map[string]uint64 `json:"drops"` // by reason
+
+	Channels []ChannelStatus `json:"channels,omitempty"` // where asked for, at most MaxChannels
+}
+
+// ChannelStatus is one channel's part of PeerStatus.
+type ChannelStatus struct {
+	ID         string  `json:"id"`   // both halves in hexadecimal
+	Mode       string  `json:"mode"` // "TCP", "Z", "Streaming 2" …
+	State      string  `json:"state"`
+	ByPeer     bool    `json:"by_peer"`     // the peer opened it, and sends on it
+	Flows      int     `json:"flows"`       // groups of flows that have it
+	TxUnits    uint64  `json:"tx_units"`    // inner packets sent on it
+	RxUnits    uint64  `json:"rx_units"`    // inner packets received on it
+	Skipped    uint64  `json:"skipped"`     // pieces of packets that were given up
+	Late       uint64  `json:"late"`        // pieces that came after that
+	Resent     uint64  `json:"resent"`      // datagrams sent again or in advance for its class of traffic
+	QueueBytes int64   `json:"queue_bytes"` // inner bytes that wait for it
+	Age        float64 `json:"age_seconds"`
 }
 
 // statusJSON and peerJSON carry durations as seconds.

@@ -151,6 +151,7 @@ func (p *Peer) handleResp(in Inbound, b []byte) DropReason {
 	p.dropPending()
 	p.dropSession(nil)
 	p.cur = s
+	p.program.begin()
 	p.path.addr = in.From
 	p.path.validate() // it answered what we sent there
 	p.path.size = baseDatagram
@@ -186,6 +187,7 @@ func (p *Peer) promote(from netip.AddrPort) {
 	p.timers[timerPending] = time.Time{}
 	p.dropSession(nil)
 	p.cur = q.session
+	p.program.begin()
 	p.path.moveTo(from, 0)
 	if from == q.from { // it read the RESP that we sent there
 		p.path.validate()
@@ -212,7 +214,8 @@ func (p *Peer) dropSession(why *CloseError) {
 		return
 	}
 	p.retire(s)
-	s.headers.restart(p.queue.Head(flow.Stream))
+	p.program.end()
+	s.headers.restore(p.queue.Head(flow.Stream).B)
 	s.keys.Wipe()
 	p.emit(Event{Kind: IndexRemoved, Index: s.keys.LocalIndex})
 	if why != nil {

@@ -16,9 +16,12 @@ type Counters struct {
 	Useless              uint64 // symbols that told nothing new
 	Expired              uint64 // symbols given up at their deadline
 	QueueDropped         uint64 // inner packets that found the queue full
+	QueueEvicted         uint64 // … that were queued, and dropped to slow their flow or for others
+	QueueMarked          uint64 // … that got an ECN mark instead
 	Suppressed           uint64 // inner TCP segments sent again while the first was on its way
 	Closed               uint64 // that this side ended by CLOSE
 	BlackHoles           uint64 // datagram sizes that stopped arriving
+	ChannelsClosed       uint64 // by either side, but for idleness
 }
 
 // Status is a snapshot of a Peer.
@@ -39,6 +42,7 @@ type Status struct {
 	Datagram      int           // UDP payload in use, bytes
 	QueueBytes    int           // waiting in the ingress queue
 	InFlight      int           // symbols without a receipt
+	Channels      int           // open, by either side
 	Drops         [NumDropReasons]uint64
 }
 
@@ -48,7 +52,8 @@ func (p *Peer) Status() Status {
 		Counters: p.stats, State: p.state(), Endpoint: p.path.addr,
 		Datagram: p.path.size, QueueBytes: p.queue.Bytes(), Drops: p.drops,
 	}
-	st.QueueDropped = p.queue.Dropped()
+	q := p.queue.Stats()
+	st.QueueDropped, st.QueueEvicted, st.QueueMarked = q.Refused, q.Evicted+q.Slowed+q.Expired, q.Marked
 	if !st.Endpoint.IsValid() {
 		st.Endpoint = p.cfg.Endpoint
 	}
@@ -63,6 +68,7 @@ func (p *Peer) Status() Status {
 	st.QueueDelay, st.QueueTarget, st.Phase = control.Queue, control.Target, control.Phase.String()
 	st.Rate, st.Capacity = control.Rate, s.sender.Capacity()
 	st.ReturnLoss = s.receiver.ReturnLoss()
+	st.Channels = s.mux.Stats().Channels
 	st.LastHandshake, st.LastReceived = s.created, s.lastRx
 	return st
 }
