@@ -31,7 +31,7 @@ func (d *decoder) decodeInterface(cfg *Interface) {
 	cfg.Listen = s.listen()
 	cfg.MTU = s.mtu(cfg)
 	cfg.Rate = s.rateMode()
-	cfg.Bandwidth = s.bandwidth()
+	cfg.Bandwidth = s.bandwidth(cfg.Rate)
 	cfg.Redundancy = s.redundancy()
 	cfg.ARQ = s.arq()
 }
@@ -75,17 +75,24 @@ func (s section) mode() Mode {
 }
 
 func (s section) rateMode() RateMode {
-	text, ok := s.text("rate", `"fixed"`)
-	if ok && RateMode(text) != RateFixed {
-		s.wrong("rate", quote(text)+" is no rate mode", `write "fixed" (the speed itself goes into bandwidth)`)
+	text, ok := s.text("rate", `"fair"`)
+	if !ok {
+		return RateFair
 	}
-	return RateFixed
+	switch m := RateMode(text); m {
+	case RateFair, RateScavenger, RateFixed:
+		return m
+	}
+	s.wrong("rate", quote(text)+" is no rate mode", `write "fair", "scavenger" or "fixed" (the speed itself goes into bandwidth)`)
+	return RateFair
 }
 
-func (s section) bandwidth() Rate {
+func (s section) bandwidth(mode RateMode) Rate {
 	const key = "bandwidth"
 	if !s.has(key) {
-		s.wrong(key, "is missing", `write how fast this host can send: bandwidth = "50Mbit"`)
+		if mode == RateFixed {
+			s.wrong(key, `is missing, and rate is "fixed"`, `write how fast this host can send, bandwidth = "50Mbit", or rate = "fair"`)
+		}
 		return 0
 	}
 	text, ok := s.text(key, `"50Mbit"`)

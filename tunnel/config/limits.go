@@ -13,6 +13,14 @@ const (
 	// MaxAllowedIPs is the largest number of prefixes of one peer.
 	MaxAllowedIPs = 1024
 
+	// MaxRules is the largest number of [[peer.rule]] tables of one peer: each packet is compared with them in turn.
+	MaxRules = 64
+	// MaxRuleItems is the largest number of elements of a list in a rule.
+	MaxRuleItems = 64
+	// MinDeadline and MaxDeadline bound a rule's deadline: less is no path's delay, more is no deadline.
+	MinDeadline = time.Millisecond
+	MaxDeadline = time.Minute
+
 	// MinMTU is the smallest inner MTU in bytes: what every IPv4 host must be able to receive (RFC 791).
 	MinMTU = 576
 	// MinMTU6 is the smallest inner MTU in bytes of an interface that carries IPv6 (RFC 8200, section 5).
@@ -48,8 +56,9 @@ const (
 	maxKeyFileSize = 4096  // bytes: a key is 44 characters and a line feed
 	maxKeys        = 16384 // keys, tables and list elements in a file; the TOML library looks for repeated keys in quadratic time
 	maxKeyLen      = 256   // bytes of one part of a key
-	maxDepth       = 8     // parts of a key; the format needs three
+	maxDepth       = 8     // parts of a key; the format needs six
 	maxMistakes    = 32    // reported one by one; the rest are counted
+	maxPacketLen   = 256   // bytes of a packet as people write it
 	maxQuoted      = 64    // bytes of the user's text repeated in a message
 )
 

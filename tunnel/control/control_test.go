@@ -50,7 +50,7 @@ type fakeTunnel struct {
 	onStop  func()
 }
 
-func (f *fakeTunnel) Status(context.Context) (Status, error) { return f.status, f.err }
+func (f *fakeTunnel) Status(context.Context, bool) (Status, error) { return f.status, f.err }
 
 func (f *fakeTunnel) Stop() {
 	f.stopped.Add(1)
@@ -96,13 +96,15 @@ func start(t *testing.T, h Handler) (path string) {
 
 func sampleStatus() Status {
 	return Status{
-		Version: "v1", PID: 7, Interface: "t0", Mode: "tun", MTU: 1500, PublicKey: "key", Listen: "[::]:4430", RateBits: 50_000_000,
+		Version: "v1", PID: 7, Interface: "t0", Mode: "tun", MTU: 1500, PublicKey: "key", Listen: "[::]:4430",
+		RateMode: "fair", RateBits: 50_000_000,
 		Uptime: 90*time.Second + 1, Drops: map[string]uint64{"mac": 3},
 		Peers: []PeerStatus{{
 			Name: "b", PublicKey: "other", State: StateUp, Endpoint: "192.0.2.1:4430",
 			LastHandshake: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), LastReceived: time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC),
 			TxBytes: 1, RxBytes: 2, TxPackets: 3, RxPackets: 4, TxDatagrams: 5, RxDatagrams: 6, Resent: 7,
-			Loss: 0.25, ReturnLoss: 0.5, RTT: 40 * time.Millisecond, RateBits: 8, QueueBytes: 9, DatagramSize: 1400,
+			Loss: 0.25, ReturnLoss: 0.5, RTT: 40 * time.Millisecond, RateBits: 8,
+			CapacityBits: 10, RatePhase: "run", QueueDelay: 2 * time.Millisecond, QueueTarget: 9 * time.Millisecond, QueueBytes: 9, DatagramSize: 1400,
 			Drops: map[string]uint64{"replay": 1},
 		}},
 	}

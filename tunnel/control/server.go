@@ -1,7 +1,7 @@
 // Package control is the local conversation with a running tunnel: a Unix socket in /run/totg (TOTG_RUN_DIR overrides the
 // folder), one for each interface, over which "totg status" and "totg down" ask the process of "totg up".
 //
-// A client sends one JSON object on a line, {"cmd":"status"} or {"cmd":"stop"}, and gets one in return: {"status":{…}},
+// A client sends one JSON object on a line, {"cmd":"status"}, {"cmd":"channels"} or {"cmd":"stop"}, and gets one in return: {"status":{…}} for the first two,
 // {"ok":true} or {"error":"…"}. The socket has mode 0600, and the server asks the kernel who is calling: root and the
 // tunnel's own user are served. Requests are bounded in size, clients in number, and all of it in time, so that a client can
 // hold up neither the tunnel nor other clients for long.
@@ -30,8 +30,9 @@ import (
 
 // Handler is the tunnel behind the socket. Its methods are called from several goroutines.
 type Handler interface {
-	// Status gives the current figures, or an error when ctx ends first.
-	Status(ctx context.Context) (Status, error)
+	// Status gives the current figures, with those of the channels if asked, or
+	// an error when ctx ends first.
+	Status(ctx context.Context, channels bool) (Status, error)
 	// Stop begins the tunnel's end and returns without waiting for it.
 	Stop()
 }
@@ -190,10 +191,10 @@ func answer(ctx context.Context, conn net.Conn, h Handler) (response, func()) {
 		return response{Error: "request is no JSON object"}, nil
 	}
 	switch req.Cmd {
-	case "status":
+	case "status", "channels":
 		ctx, cancel := context.WithTimeout(ctx, answerTime)
 		defer cancel()
-		st, err := h.Status(ctx)
+		st, err := h.Status(ctx, req.Cmd == "channels")
 		if err != nil {
 			return response{Error: err.Error()}, nil
 		}

@@ -151,6 +151,7 @@ func (p *Peer) handleResp(in Inbound, b []byte) DropReason {
 	p.dropPending()
 	p.dropSession(nil)
 	p.cur = s
+	p.program.begin()
 	p.path.addr = in.From
 	p.path.validate() // it answered what we sent there
 	p.path.size = baseDatagram
@@ -186,6 +187,7 @@ func (p *Peer) promote(from netip.AddrPort) {
 	p.timers[timerPending] = time.Time{}
 	p.dropSession(nil)
 	p.cur = q.session
+	p.program.begin()
 	p.path.moveTo(from, 0)
 	if from == q.from { // it read the RESP that we sent there
 		p.path.validate()
@@ -212,7 +214,8 @@ func (p *Peer) dropSession(why *CloseError) {
 		return
 	}
 	p.retire(s)
-	s.headers.restart(p.queue.Head(flow.Stream))
+	p.program.end()
+	s.headers.restore(p.queue.Head(flow.Stream).B)
 	s.keys.Wipe()
 	p.emit(Event{Kind: IndexRemoved, Index: s.keys.LocalIndex})
 	if why != nil {
@@ -246,7 +249,7 @@ func (p *Peer) pollHandshake(buf []byte) (n int, to netip.AddrPort) {
 // flood copies INIT or RESP to buf and charges it to the budget (H-4).
 func (p *Peer) flood(buf, datagram []byte) int {
 	bits := float64(8 * (len(datagram) + overheadIPv6))
-	p.floodNext = p.now.Add(time.Duration(bits / (floodShare * float64(p.cfg.Rate)) * float64(time.Second)))
+	p.floodNext = p.now.Add(time.Duration(bits / (floodShare * float64(floodRate(p.cfg.Rate.Ceiling))) * float64(time.Second)))
 	return copy(buf, datagram)
 }
 
