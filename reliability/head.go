@@ -15,8 +15,8 @@ const (
 	// headPause is the least pause in round trips: between the clumps in which
 	// a decoded block makes acknowledgements come, there are shorter ones.
 	headPause = 0.3
-	// needHead is θ of a head: someone waits for an answer.
-	needHead = needInteractive
+	// needHead is θ of a head.
+	needHead = 0.01
 )
 
 // pauseMeter finds the bursts of bulk.

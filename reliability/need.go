@@ -15,7 +15,7 @@ const (
 	// needInteractive and needUrgent hold for interactive blocks and for
 	// control and deadline blocks while other data waits: time is worth more
 	// than capacity, most of all where someone waits for an answer.
-	needInteractive = 0.01
+	needInteractive = 0.002
 	needUrgent      = 0.05
 )
 
