@@ -108,14 +108,17 @@ func (c *Controller) dispersion(noise float64) dispersion {
 	var rates, waits, tooks []float64
 	var last *burst // of the round
 	d := dispersion{}
+	end := c.log.bytes // bytes sent before the end of the burst
 	for i := range min(s.n, startBursts) {
 		b := &s.bursts[(s.n-1-i)%startBursts]
 		if b.first < s.round {
 			break
 		}
-		if b.bytes < burstLeast*c.full { // none arrived, or a trickle: its times are the sender's
+		if b.bytes == 0 || float64(end-b.before) < burstLeast*c.full { // none arrived, or a trickle: its times are the sender's
+			end = b.before
 			continue
 		}
+		end = b.before
 		if last == nil {
 			last = b
 		} else if length := seconds(last.at - b.at); length >= 2*noise {
