@@ -43,13 +43,20 @@ func cell(mbits int64, rtt time.Duration, loss float64) scenario {
 	return sc
 }
 
-// seeds is how many seeds a scenario has: many where few datagrams arrive.
+// seeds is how many seeds a scenario has: many where few datagrams arrive or
+// where chance decides when flows meet.
 func (sc *scenario) seeds(most int) int {
-	if sc.loss >= 0.9 {
+	switch {
+	case sc.loss >= 0.9:
 		return most
+	case sc.many:
+		return min(most, sharedSeeds)
 	}
 	return 1
 }
+
+// sharedSeeds is how many seeds a scenario with several flows has.
+const sharedSeeds = 8
 
 // base is the link of most scenarios.
 func base(name string) scenario {
@@ -198,6 +205,7 @@ func sharedScenarios() []scenario {
 		for i := range n {
 			sc.flows = append(sc.flows, flowSpec{start: time.Duration(i) * 5 * time.Second})
 		}
+		sc.spread, sc.many = 4*time.Second, true
 		sc.duration, sc.warm = 100*time.Second, 40*time.Second
 		sc.gates = append(sc.gates, jainGate(), busyGate(0.98))
 		list = append(list, sc)
@@ -210,6 +218,7 @@ func sharedScenarios() []scenario {
 		sc.rate, sc.rtt = mbits*1e6, rtt*time.Millisecond
 		sc.flows = []flowSpec{{mode: mode}}
 		sc.rivals = []rivalSpec{{kind: kind, start: 10 * time.Second}}
+		sc.spread, sc.many = 4*time.Second, true
 		sc.duration, sc.warm = 130*time.Second, 40*time.Second
 		switch {
 		case kind == cubic && mode == rate.Fair:
