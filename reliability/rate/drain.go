@@ -60,7 +60,8 @@ func (c *Controller) drainTurn(at time.Duration, dt float64) {
 func (c *Controller) followDrain() {
 	d := &c.drain
 	newest := c.history.back(0)
-	if d.active || newest.at < d.refilled+c.roundTrip() || c.queue > drainOthers*c.jitter.mean || d.next == never {
+	if d.active || newest.at < d.refilled+c.roundTrip() || d.next == never ||
+		c.queue > min(drainOthers*c.jitter.mean, c.jitter.mean-drainWander*c.jitter.value()) || newest.at > d.refilled+duration(c.rarity()*max(seconds(drainPeriod), drainRTTs*seconds(c.roundTrip()))) {
 		return
 	}
 	d.next = newest.at + duration(c.rarity()*max(seconds(drainPeriod), drainRTTs*seconds(c.roundTrip())))

@@ -143,10 +143,11 @@ const (
 	drainFirst             = time.Second
 	drainPeriod, drainRTTs = 5 * time.Second, 10
 	drainGain              = 0.5
-	drainMargin            = 0.3 // of q*, beyond empty
-	drainDatagrams         = 1.5 // and so many datagrams
-	drainStarved           = 8   // of the greatest estimate lately: less is starving
-	drainOthers            = 0.5 // of the mean queue
+	drainMargin            = 0.3  // of q*, beyond empty
+	drainDatagrams         = 1.5  // and so many datagrams
+	drainStarved           = 8    // of the greatest estimate lately: less is starving
+	drainOthers            = 0.75 // of the mean queue
+	drainWander            = 2    // times the jitter, at least
 	drainMax               = time.Second
 	drainFull              = 2.0 // times q*: a drain that leaves more has failed
 	drainEarly             = 2.5 // times q*: drain at once
@@ -158,23 +159,25 @@ const (
 
 // Others that fill the buffer (G-4). The cubic window is that of RFC 9438.
 const (
-	rivalSigns  = 2 // full drains, within
-	rivalMemory = 30 * time.Second
-	shiftMemory = 12 * time.Second // a second full drain within it is no longer path
-	rivalHurry  = 2 * time.Second  // from one to the next
-	rivalTest   = 8 * time.Second  // between two drains that look whether they are gone
-	rivalFade   = 60.0             // seconds in which what was greatest is half forgotten
-	rivalFirst  = 0.5              // of the greatest estimate, to begin with
-	rivalFull   = 0.98             // of the greatest queue: the buffer is full
-	rivalFall   = 0.85             // of the peak: another has backed off
-	rivalCut    = 0.7
-	rivalGrowth = 0.4 // packets/s³
-	rivalReno   = 0.53
-	rivalRise   = 0.5 // of the window, per round trip, at most
-	rivalRTTs   = 8   // from one congestion event to the next, at least
-	rivalPause  = 400 * time.Millisecond
-	rivalGone   = 0.3             // of q*: a drain that leaves less shows that nobody else is there
-	rivalStuck  = 5 * time.Second // with a full buffer, and nobody backs off
+	rivalSigns     = 2 // full drains, within
+	rivalMemory    = 30 * time.Second
+	shiftMemory    = 12 * time.Second // a second full drain within it is no longer path
+	rivalHurry     = 2 * time.Second  // from one to the next
+	rivalTest      = 8 * time.Second  // between two drains that look whether they are gone
+	rivalFade      = 60.0             // seconds in which what was greatest is half forgotten
+	rivalFirst     = 0.5              // of the greatest estimate, to begin with
+	rivalFull      = 0.98             // of the greatest queue: the buffer is full
+	rivalFall      = 0.85             // of the peak: another has backed off
+	rivalCut       = 0.7
+	rivalGrowth    = 0.4 // packets/s³
+	rivalReno      = 0.53
+	rivalRise      = 0.5 // of the window, per round trip, at most
+	rivalRTTs      = 8   // from one congestion event to the next, at least
+	rivalPause     = 400 * time.Millisecond
+	rivalGone      = 0.3             // of q*: a drain that leaves less shows that nobody else is there
+	rivalStuck     = 5 * time.Second // with a full buffer, and nobody backs off
+	rivalFloodRTTs = 3               // with a full buffer that loses
+	rivalLoss      = 0.02            // so much more than before
 )
 
 // Silence.

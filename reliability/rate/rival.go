@@ -27,6 +27,9 @@ type rival struct {
 	high         float64       // greatest queue lately, in seconds
 	peak         float64       // greatest since the last event
 	fullAt       time.Duration // when the queue was last well below that
+	full         bool          // it is not
+	from         mark          // since when
+	clear        stretch       // what got through before that
 	best         float64       // greatest estimate lately, bytes/s
 	testAt       time.Duration // next drain
 }
@@ -86,7 +89,7 @@ func (c *Controller) onRival(at time.Duration) {
 	window := max((seconds(c.roundTrip())+c.queue)*max(c.rate, r.best*rivalFirst), 4*c.full)
 	*r = rival{
 		active: true, window: window, most: window, epoch: at, high: c.queue, peak: c.queue, fullAt: at, testAt: at + rivalTest,
-		failed: r.failed, failAt: at, best: r.best,
+		failed: r.failed, failAt: at, best: r.best, from: c.totals.newest, clear: c.ladder.reference,
 	}
 }
 
@@ -110,13 +113,11 @@ func (c *Controller) compete(at time.Duration, dt float64) {
 	r := &c.rival
 	r.high = max(c.queue, r.high*math.Exp2(-dt/rivalFade))
 	r.peak = max(r.peak, c.queue)
-	if c.queue < rivalFull*r.high {
-		r.fullAt = at
-	}
+	c.watchFull(at)
 	pause := max(rivalRTTs*c.roundTrip(), rivalPause)
 	if at-r.epoch <= pause || c.drain.active || at < c.follow.quiet {
 		r.peak = c.queue // what falls now falls by our own doing
-	} else if c.queue < rivalFall*r.peak || at-r.fullAt > rivalStuck {
+	} else if c.queue < rivalFall*r.peak || at-r.fullAt > rivalStuck || c.flooding(at) {
 		c.backOff(at) // another has backed off, or the buffer is full and nobody does
 	}
 	t := seconds(at - r.epoch)
@@ -129,9 +130,40 @@ func (c *Controller) compete(at time.Duration, dt float64) {
 	c.ladder.begin(c, at)
 }
 
+// watchFull notes when the buffer is full, and what got through while it was not.
+func (c *Controller) watchFull(at time.Duration) {
+	r := &c.rival
+	full := c.queue >= rivalFull*r.high
+	if !full {
+		r.fullAt = at
+	}
+	if full == r.full {
+		return
+	}
+	if s := c.totals.newest.since(&r.from); full && s.sent >= excessSent {
+		r.clear = s
+	}
+	r.full, r.from = full, c.totals.newest
+}
+
+// flooding reports whether the buffer has been full for some round trips and more
+// is lost than before: nobody else backs off. Loss alone is no sign, and a flow
+// like CUBIC loses little here.
+func (c *Controller) flooding(at time.Duration) bool {
+	r := &c.rival
+	if !r.full || at-r.fullAt < rivalFloodRTTs*c.roundTrip() || r.clear.sent == 0 {
+		return false
+	}
+	s := c.totals.newest.since(&r.from)
+	drop := r.clear.share() - s.share()
+	sigma := math.Sqrt((s.variance() + r.clear.variance()) * c.loss.inflation())
+	return s.sent >= excessSent && drop > rivalLoss && drop > excessSigmas*sigma
+}
+
 // backOff is a congestion event.
 func (c *Controller) backOff(at time.Duration) {
 	r := &c.rival
 	r.most, r.window = r.window, max(r.window*rivalCut, 4*c.full)
 	r.epoch, r.peak, r.fullAt = at, c.queue, at
+	r.from = c.totals.newest
 }
