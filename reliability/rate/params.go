@@ -159,25 +159,28 @@ const (
 
 // Others that fill the buffer (G-4). The cubic window is that of RFC 9438.
 const (
-	rivalSigns     = 2 // full drains, within
-	rivalMemory    = 30 * time.Second
-	shiftMemory    = 12 * time.Second // a second full drain within it is no longer path
-	rivalHurry     = 2 * time.Second  // from one to the next
-	rivalTest      = 8 * time.Second  // between two drains that look whether they are gone
-	rivalFade      = 60.0             // seconds in which what was greatest is half forgotten
-	rivalFirst     = 0.5              // of the greatest estimate, to begin with
-	rivalFull      = 0.98             // of the greatest queue: the buffer is full
-	rivalFall      = 0.85             // of the peak: another has backed off
-	rivalCut       = 0.7
-	rivalGrowth    = 0.4 // packets/s³
-	rivalReno      = 0.53
-	rivalRise      = 0.5 // of the window, per round trip, at most
-	rivalRTTs      = 8   // from one congestion event to the next, at least
-	rivalPause     = 400 * time.Millisecond
-	rivalGone      = 0.3             // of q*: a drain that leaves less shows that nobody else is there
-	rivalStuck     = 5 * time.Second // with a full buffer, and nobody backs off
-	rivalFloodRTTs = 3               // with a full buffer that loses
-	rivalLoss      = 0.02            // so much more than before
+	rivalSigns                 = 2 // full drains, within
+	rivalMemory                = 30 * time.Second
+	shiftMemory                = 12 * time.Second // a second full drain within it is no longer path
+	rivalHurry                 = 2 * time.Second  // from one to the next
+	rivalTest                  = 8 * time.Second  // between two drains that look whether they are gone
+	rivalFade                  = 60.0             // seconds in which what was greatest is half forgotten
+	rivalFirst                 = 0.5              // of the greatest estimate, to begin with
+	rivalFull                  = 0.98             // of the greatest queue: the buffer is full
+	rivalFall                  = 0.85             // of the peak: another has backed off
+	rivalCut                   = 0.7
+	rivalGrowth                = 0.4 // packets/s³
+	rivalReno                  = 0.53
+	rivalRise                  = 0.5 // of the window, per round trip, at most
+	rivalRTTs                  = 8   // from one congestion event to the next, at least
+	rivalPause                 = 400 * time.Millisecond
+	rivalGone                  = 0.3                 // of q*: a drain that leaves less shows that nobody else is there
+	rivalStuck                 = 5 * time.Second     // with a full buffer, and nobody backs off
+	rivalTall                  = 2.0                 // times q*: flows of our own kind hold a smaller queue
+	rivalLowest                = time.Minute         // how long the least delay is remembered for that
+	rivalShort, rivalShortRTTs = 4 * time.Second, 20 // with no greater one: they are gone
+	rivalFloodRTTs             = 3                   // with a full buffer that loses
+	rivalLoss                  = 0.02                // so much more than before
 )
 
 // Silence.

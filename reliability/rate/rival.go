@@ -26,7 +26,8 @@ type rival struct {
 	epoch        time.Duration // last congestion event
 	high         float64       // greatest queue lately, in seconds
 	peak         float64       // greatest since the last event
-	fullAt       time.Duration // when the queue was last well below that
+	tallAt       time.Duration // when the queue was last greater than one of our own kind
+	fullAt       time.Duration // when the queue was last well below the greatest
 	full         bool          // it is not
 	from         mark          // since when
 	clear        stretch       // what got through before that
@@ -68,10 +69,23 @@ func (c *Controller) onEmptyDrain(at time.Duration) {
 	}
 	r.failed = 0
 	if r.active {
-		r.active = false
-		c.ladder.begin(c, at)
-		c.follow.quiet = at + c.roundTrip()
+		c.endRival(at)
 	}
+}
+
+// endRival ends the competition.
+func (c *Controller) endRival(at time.Duration) {
+	c.rival.active, c.rival.failed = false, 0
+	c.ladder.begin(c, at)
+	c.follow.quiet = at + c.roundTrip()
+	c.drain.next = at + c.roundTrip()
+}
+
+// tall reports whether a delay shows a a greater queue than flows of our own kind make.
+// It counts from the least delay of a longer time than the base is kept: what was
+// taken for a longer path may be the queue.
+func (c *Controller) tall(delay time.Duration) bool {
+	return seconds(delay-c.lowest.value()) > rivalTall*c.wantedAt(max(c.estimate, c.rival.best))
 }
 
 // onRival counts a sign of others.
@@ -79,6 +93,9 @@ func (c *Controller) onRival(at time.Duration) {
 	r := &c.rival
 	if at-r.failAt > rivalMemory {
 		r.failed = 0
+	}
+	if !c.tall(max(c.least, c.drain.beforeDelay)) {
+		return // flows that hold a queue as small as ours are our own kind
 	}
 	r.failed++
 	r.failAt = at
@@ -88,7 +105,7 @@ func (c *Controller) onRival(at time.Duration) {
 	}
 	window := max((seconds(c.roundTrip())+c.queue)*max(c.rate, r.best*rivalFirst), 4*c.full)
 	*r = rival{
-		active: true, window: window, most: window, epoch: at, high: c.queue, peak: c.queue, fullAt: at, testAt: at + rivalTest,
+		active: true, window: window, most: window, epoch: at, high: c.queue, peak: c.queue, fullAt: at, tallAt: at, testAt: at + rivalTest,
 		failed: r.failed, failAt: at, best: r.best, from: c.totals.newest, clear: c.ladder.reference,
 	}
 }
@@ -113,6 +130,12 @@ func (c *Controller) compete(at time.Duration, dt float64) {
 	r := &c.rival
 	r.high = max(c.queue, r.high*math.Exp2(-dt/rivalFade))
 	r.peak = max(r.peak, c.queue)
+	if c.tall(c.least) {
+		r.tallAt = at
+	} else if at-r.tallAt > max(rivalShortRTTs*c.roundTrip(), rivalShort) {
+		c.endRival(at)
+		return
+	}
 	c.watchFull(at)
 	pause := max(rivalRTTs*c.roundTrip(), rivalPause)
 	if at-r.epoch <= pause || c.drain.active || at < c.follow.quiet {

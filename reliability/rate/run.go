@@ -50,7 +50,7 @@ func (c *Controller) followSlope(dt float64) {
 	window := max(c.roundTrip(), slopeWindow)
 	s, ok := c.history.slope(busy, window)
 	c.follow.steps = 0
-	if !ok || s.length < min(max(slopeWindow/4, duration(slopeJitter*c.jitter.value())), window/3) {
+	if !ok || s.length < min(max(slopeWindow/4, duration(slopeJitter*c.jitter.spread)), window/3) {
 		return // after an idle time: too short a look, the jitter's slope and not the link's
 	}
 	if s.rate < c.estimate && c.queue > flatQueue*c.target && s.flat < c.stillness() {
