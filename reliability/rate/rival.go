@@ -103,6 +103,7 @@ func (c *Controller) onRival(at time.Duration) {
 	if c.cfg.Mode != Fair || r.failed < rivalSigns || r.active {
 		return
 	}
+	c.base.reset(at, c.lowest.value()) // what was taken for a longer path was a queue
 	window := max((seconds(c.roundTrip())+c.queue)*max(c.rate, r.best*rivalFirst), 4*c.full)
 	*r = rival{
 		active: true, window: window, most: window, epoch: at, high: c.queue, peak: c.queue, fullAt: at, tallAt: at, testAt: at + rivalTest,
