@@ -173,7 +173,10 @@ func (c *Controller) judgeBursts(at time.Duration) {
 		through := round.share() / s.reference.share()
 		c.leaveStartup(at, max(startShare*d.rate, round.rate())*through)
 	case clear && d.bursts >= 2:
-		c.leaveStartup(at, startShare*max(d.rate, d.together))
+		if limited { // its bursts were short, and a queue stood between them
+			d.rate = max(d.rate, d.together)
+		}
+		c.leaveStartup(at, startShare*d.rate)
 		c.onVisible()
 	case !limited && c.loss.excess(&round, &s.reference, excessSigmas):
 		// A policer shows its rate only by what it delivers in a while: not less
