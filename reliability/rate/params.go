@@ -105,7 +105,9 @@ const (
 	startShare                        = 0.95 // of what dispersion shows
 	startLoad                         = 0.8  // of what the link is known to carry
 	startArrivals                     = 3
-	startBursts                       = 128 // remembered
+	// A round goes on until so many should have arrived, or for so many round trips.
+	startExpected, startPatience = 24, 3
+	startBursts                  = 128 // remembered
 )
 
 // Loss that comes with a higher rate.
@@ -118,7 +120,7 @@ const (
 
 // The elasticity ladder (G-2).
 const (
-	elastic            = 0.4 // delivered rate must rise by this share of the send rate's
+	elastic            = 0.5 // delivered rate must rise by this share of the send rate's
 	stepFirst          = 0.25
 	stepMin, stepMax   = 0.05, 1.0
 	stepVisible        = 0.1
@@ -129,6 +131,7 @@ const (
 	holdMin, holdMax   = 500 * time.Millisecond, 10 * time.Second
 	doubtAfter         = 2 * time.Second
 	downAfter          = 15 * time.Second
+	downSigmas         = 3 // of excess loss: a lower level is cheaper than a wrong rate
 	downMin, downMax   = 0.1, 0.5
 	downGrowth         = 1.5
 	downLoss           = 0.01 // below it a lower rate cannot show anything
