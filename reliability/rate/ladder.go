@@ -134,7 +134,7 @@ func (l *ladder) accept(at time.Duration, level *stretch) {
 // the rate that it delivered is the reference, and should lose what low rates do.
 func (l *ladder) policed(at time.Duration, rate float64, low *stretch) {
 	l.reference = stretch{sent: low.sent, arrived: low.arrived, bytes: rate, time: 1}
-	l.shallow, l.verified = true, at
+	l.shallow, l.verified = true, at-downAfter // a round is short: test a lower level next
 	l.holdUntil = at + duration(l.hold)
 }
 

@@ -117,7 +117,11 @@ func (c *Controller) onVisible() { c.follow.verdict = true }
 func (c *Controller) boundByDelivered() {
 	level, ok := c.ladder.stretch(c)
 	if ok && level.sent*c.startup.reference.share() >= judgeArrivals && level.time >= seconds(c.roundTrip()) {
-		c.setEstimate(min(c.estimate, deliveredBound*level.delivered()/c.startup.reference.share()))
+		old := c.estimate
+		c.setEstimate(min(old, deliveredBound*level.delivered()/c.startup.reference.share()))
+		if c.estimate < old/deliveredBound { // a level has one rate
+			c.ladder.begin(c, c.now)
+		}
 	}
 }
 
