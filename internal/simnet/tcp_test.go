@@ -95,9 +95,14 @@ func TestStream(t *testing.T) {
 		jitter time.Duration
 	}
 	for _, c := range []cell{
-		{50, 40 * time.Millisecond, 0, 0}, {50, 40 * time.Millisecond, 0.2, 0}, {50, 40 * time.Millisecond, 0.5, 0},
-		{50, 40 * time.Millisecond, 0.7, 0}, {10, 100 * time.Millisecond, 0.1, 0}, {200, 20 * time.Millisecond, 0.1, 0},
-		{20, 45 * time.Millisecond, 0.01, 8 * time.Millisecond}, {5, 600 * time.Millisecond, 0.01, 5 * time.Millisecond},
+		{50, 40 * time.Millisecond, 0, 0},
+		{50, 40 * time.Millisecond, 0.2, 0},
+		{50, 40 * time.Millisecond, 0.5, 0},
+		{50, 40 * time.Millisecond, 0.7, 0},
+		{10, 100 * time.Millisecond, 0.1, 0},
+		{200, 20 * time.Millisecond, 0.1, 0},
+		{20, 45 * time.Millisecond, 0.01, 8 * time.Millisecond},
+		{5, 600 * time.Millisecond, 0.01, 5 * time.Millisecond},
 	} {
 		t.Run(fmt.Sprintf("%dM-%v-%v-j%v", c.mbits, c.rtt, c.loss, c.jitter), func(t *testing.T) {
 			l := link.Config{Rate: c.mbits * 1e6, Delay: c.rtt / 2, Loss: c.loss, Jitter: c.jitter, Queue: link.DefaultQueue(c.mbits*1e6, c.rtt)}
