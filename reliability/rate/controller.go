@@ -197,7 +197,12 @@ func (c *Controller) OnReceipt(now time.Time, r *Report) {
 		return
 	}
 	c.onAlive(at, r.Largest)
-	if int64(r.Largest) <= c.largest || !c.log.known(r.Largest) {
+	if int64(r.Largest) <= c.largest {
+		return
+	}
+	if !c.log.known(r.Largest) { // more is in flight than records are kept: far too much
+		c.largest = int64(r.Largest)
+		c.setEstimate(c.estimate / 2)
 		return
 	}
 	c.silence.onNews(at)

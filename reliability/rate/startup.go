@@ -174,12 +174,14 @@ func (c *Controller) judgeBursts(at time.Duration) {
 		// A small buffer overflows: what did not get through took no time.
 		through := round.share() / s.reference.share()
 		c.leaveStartup(at, max(startShare*d.rate, round.rate())*through)
+		if !clear {
+			c.ladder.policed(at, c.estimate, &s.reference)
+		}
 	case clear && d.bursts >= 2:
 		if limited { // its bursts were short, and a queue stood between them
 			d.rate = max(d.rate, d.together)
 		}
-		c.leaveStartup(at, startShare*d.rate)
-		c.onVisible()
+		c.leaveStartup(at, startShare*d.rate) // no verdict yet: a policer may have let the bursts pass
 	case !limited && c.loss.excess(&round, &s.reference, excessSigmas):
 		// A policer shows its rate only by what it delivers in a while: not less
 		// than half of what a round has carried.
