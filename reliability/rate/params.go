@@ -63,6 +63,7 @@ const (
 	sparse             = 4                     // arrivals that a slope takes, whatever their age
 	slopeWindow        = 40 * time.Millisecond // least window of a slope
 	slopeJitter        = 6                     // least length of a slope, times the jitter
+	wanderShare        = 4                     // the wander of q counts for that up to q* by this: others make it wander, too
 	busyShare          = 0.25                  // of q*: above it the link is busy
 	visibleShare       = 0.7                   // of q*: above it delay tells enough
 	markedCut          = 0.15                  // of the estimate, per round trip, if all is marked

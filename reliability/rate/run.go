@@ -50,8 +50,12 @@ func (c *Controller) followSlope(dt float64) {
 	window := max(c.roundTrip(), slopeWindow)
 	s, ok := c.history.slope(busy, window)
 	c.follow.steps = 0
-	if !ok || s.length < min(max(slopeWindow/4, duration(slopeJitter*c.jitter.spread)), window/3) {
-		return // after an idle time: too short a look, the jitter's slope and not the link's
+	// After an idle time or a drain a short look shows the jitter's slope and not the link's.
+	least := slopeWindow / 4
+	noise := max(c.jitter.spread, min(c.jitter.wander, c.target/wanderShare))
+	least = max(least, min(duration(slopeJitter*noise), window/3))
+	if !ok || s.length < least {
+		return
 	}
 	if s.rate < c.estimate && c.queue > flatQueue*c.target && s.flat < c.stillness() {
 		return // the delay is not ours, and the slope is the send rate
