@@ -102,11 +102,15 @@ func (c *Controller) judgeDrain(at time.Duration) {
 		return
 	}
 	d.judge = 0
+	// One that starves beside others must not take its own datagrams for the queue,
+	// and has too few of them to look.
+	rate := max(c.estimate, c.rival.best/drainStarved)
 	if d.count < drainArrivals {
+		if c.estimate < rate && c.tall(c.least) {
+			c.onRival(at)
+		}
 		return
 	}
-	// One that starves beside others must not take its own datagrams for the queue.
-	rate := max(c.estimate, c.rival.best/drainStarved)
 	if d.least > d.before/2 && d.least > max(drainDatagrams*c.full/rate, seconds(targetMin)) {
 		c.onFullDrain(at)
 	} else {
