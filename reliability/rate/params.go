@@ -116,6 +116,7 @@ const (
 	excessLoss, excessSigmas, excessSent = 0.1, 4, 30
 	excessArrivals                       = 12  // that there should be, for a verdict
 	doubtSigmas                          = 2.5 // enough to be careful
+	deliveredSigmas                      = 1   // of the share at low rates
 	deliveredBound                       = 2   // times what is delivered, before the first verdict
 )
 

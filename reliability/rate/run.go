@@ -1,6 +1,9 @@
 package rate
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // follow is what the delay loop remembers.
 type follow struct {
@@ -101,6 +104,7 @@ func (c *Controller) feel(at time.Duration) {
 		f.steps = 0
 		c.startup.reference = c.ladder.reference
 		c.beginStartup(at, c.estimate)
+		c.startup.clean = c.ladder.reference.rate() // that much is known to be fine
 		return
 	}
 	c.setEstimate(next)
@@ -121,8 +125,9 @@ func (c *Controller) onVisible() { c.follow.verdict = true }
 func (c *Controller) boundByDelivered() {
 	level, ok := c.ladder.stretch(c)
 	if ok && level.sent*c.startup.reference.share() >= judgeArrivals && level.time >= seconds(c.roundTrip()) {
-		old := c.estimate
-		c.setEstimate(min(old, deliveredBound*level.delivered()/c.startup.reference.share()))
+		old, ref := c.estimate, &c.startup.reference
+		share := max(ref.share()-deliveredSigmas*math.Sqrt(ref.variance()), ref.share()/4) // HELLO alone says little
+		c.setEstimate(min(old, deliveredBound*level.delivered()/share))
 		if c.estimate < old/deliveredBound { // a level has one rate
 			c.ladder.begin(c, c.now)
 		}
