@@ -255,7 +255,7 @@ func (f *flow) receipt(now time.Duration, b []byte) {
 		Datagrams: c.Datagrams, Gaps: c.Gaps, CE: c.CE,
 	}
 	for i, e := range c.Epochs[:c.NumEpochs] {
-		f.epochs[i] = rate.Epoch(e)
+		f.epochs[i] = e
 	}
 	rep.Epochs = f.epochs[:c.NumEpochs]
 	f.ctl.OnReceipt(absolute(now), &rep)

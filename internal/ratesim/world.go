@@ -80,7 +80,7 @@ func (w *world) stagger() {
 	if w.spread == 0 {
 		return
 	}
-	rng := w.scenario.random("starts")
+	rng := w.random("starts")
 	w.flows, w.rivals = slices.Clone(w.flows), slices.Clone(w.rivals)
 	for i := range w.flows {
 		w.flows[i].start += time.Duration(rng.Int64N(int64(w.spread)))

@@ -47,7 +47,7 @@ func (s *stream) onAck(n uint32) {
 		}
 		t := (s.net.Elapsed() - s.lossAt).Seconds()
 		k := math.Cbrt(s.last * 0.3 / 0.4)
-		target := max(0.4*math.Pow(t-k, 3)+s.last, s.last*0.7)
+		target := max(0.4*(t-k)*(t-k)*(t-k)+s.last, s.last*0.7)
 		s.window += max(target-s.window, 0.05) / s.window
 	}
 }

@@ -133,10 +133,10 @@ func (c *Controller) Phase() Phase { return c.phase }
 // Estimate is what the path is thought to carry, in bit/s of IP bytes, within the
 // bounds of the rate; in HELLO and STARTUP what it carried so far.
 func (c *Controller) Estimate() int64 {
-	switch c.phase {
-	case Hello:
+	if c.phase == Hello {
 		return int64(8 * c.floor)
-	case Startup:
+	}
+	if c.phase == Startup {
 		return int64(8 * c.startup.average)
 	}
 	return int64(8 * c.estimate)
