@@ -148,7 +148,7 @@ func plotTrace(from, to string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	t, err := readTrace(in)
 	if err != nil {
 		return fmt.Errorf("%s: %w", from, err)
