@@ -26,5 +26,8 @@ func flowHash(perturbation uint64, p *Packet) uint64 {
 	h = mix(h, dst)
 	ports := uint64(p.Proto)<<32 | uint64(p.SrcPort)<<16 | uint64(p.DstPort)
 	hi, lo := bits.Mul64(ports^h^mixC, mixA^perturbation)
+	// Flows of one program differ in a few bits of a port: one product leaves them a
+	// fixed distance apart, which for some perturbations is no distance at all.
+	hi, lo = bits.Mul64(hi^lo^mixB, mixC)
 	return hi ^ lo
 }

@@ -9,7 +9,7 @@ import (
 // for an Interval, tells its sender to slow down.
 type Law struct{ Target, Interval time.Duration }
 
-// Queue holds the packets that wait for the path (T-2): one FQ-CoDel of 256 flow
+// Queue holds the packets that wait for the path (T-2): one FQ-CoDel of 1024 flow
 // queues for each class (RFC 8290), and an even share of the path for each class
 // that has something, by deficit round robin. Within its share, the interactive
 // class goes first.
@@ -82,7 +82,7 @@ func (q *Queue) SetLaw(law Law) {
 // If there is no room, the longest flow queue gives way, the oldest first; it
 // reports false, and counts, where that is the unit's own.
 func (q *Queue) Push(now time.Time, p *Packet, t Treatment, unit []byte) bool {
-	i := uint8(flowHash(q.perturbation, p) % numFlows)
+	i := uint16(flowHash(q.perturbation, p) % numFlows)
 	for q.bytes+len(unit) > q.limit {
 		l, f := q.fattest()
 		if q.keep || f == nil || f.bytes <= q.lanes[t.Class].flows[i].bytes+len(unit) {
@@ -106,12 +106,11 @@ func (q *Queue) Push(now time.Time, p *Packet, t Treatment, unit []byte) bool {
 func (q *Queue) fattest() (lane *lane, most *flowQueue) {
 	for c := range q.lanes {
 		l := &q.lanes[c]
-		if l.count == 0 {
-			continue
-		}
-		for i := range l.flows {
-			if f := &l.flows[i]; f.head != nil && (most == nil || f.bytes > most.bytes) {
-				lane, most = l, f
+		for _, list := range [...]*flowList{&l.fresh, &l.old} {
+			for i := list.head; i != none; i = l.flows[i].next {
+				if f := &l.flows[i]; f.head != nil && (most == nil || f.bytes > most.bytes) {
+					lane, most = l, f
+				}
 			}
 		}
 	}
@@ -178,7 +177,7 @@ func (q *Queue) Charge(c Class, n int) { q.deficit[c] = max(q.deficit[c]-n, -qua
 type Unit struct {
 	B         []byte // may be changed
 	Treatment Treatment
-	Flow      uint8     // the same for all packets of a flow
+	Flow      uint8     // the same for all packets of a flow, below FlowNumbers
 	At        time.Time // of arrival
 	Ticket    int       // of Held
 }
@@ -187,7 +186,7 @@ type Unit struct {
 // Next chooses it.
 func (q *Queue) Head(c Class) (u Unit) {
 	if it := q.lanes[c].staged; it != nil {
-		u = Unit{B: it.buf[:it.n], Treatment: it.treatment, Flow: it.flow, At: it.at, Ticket: it.ticket}
+		u = Unit{B: it.buf[:it.n], Treatment: it.treatment, Flow: uint8(it.flow % FlowNumbers), At: it.at, Ticket: it.ticket}
 	}
 	return u
 }
@@ -228,9 +227,14 @@ func (q *Queue) Has(c Class, tag uint64) bool {
 	return false
 }
 
-// FlowBytes is the number of bytes that wait in a flow queue of a class, the head
-// of the class not included.
-func (q *Queue) FlowBytes(c Class, flow uint8) int { return q.lanes[c].flows[flow].bytes }
+// FlowBytes is the number of bytes that wait in a class for the flows of a number,
+// the head of the class not included.
+func (q *Queue) FlowBytes(c Class, number uint8) (n int) {
+	for i := int(number); i < numFlows; i += FlowNumbers {
+		n += q.lanes[c].flows[i].bytes
+	}
+	return n
+}
 
 // Bytes is the number of bytes that wait, in all classes.
 func (q *Queue) Bytes() int { return q.bytes }

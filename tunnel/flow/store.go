@@ -11,8 +11,8 @@ type item struct {
 	n         int    // bytes of the unit
 	at        time.Time
 	treatment Treatment
-	flow      uint8 // number of the flow queue
-	ticket    int   // of Held
+	flow      uint16 // of the flow queue
+	ticket    int    // of Held
 	next      *item
 }
 

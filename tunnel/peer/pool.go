@@ -14,9 +14,8 @@ const numModes = int(channel.ModeTCP) + 1
 // Channels (C-6).
 const (
 	// buckets is how many channels of their own the flows of a mode have at
-	// most: the flow queues of a class, which two classes share in the modes
-	// that both use.
-	buckets = 1 << 8
+	// most, which two classes share in the modes that both use.
+	buckets = flow.FlowNumbers
 	// warm is how many channels of each mode in use are ready for new flows.
 	// A burst of more shares the mode's first channel.
 	warm = 4
