@@ -33,6 +33,7 @@ type Receiver struct {
 	anything  bool
 	largest   uint64
 	arrival   time.Duration // of the largest, since start
+	newest    time.Duration // arrival of the newest datagram, since start
 	datagrams uint32
 	gaps      uint32 // runs of numbers that were missing when a later one arrived
 	overtaken overtaken
@@ -115,6 +116,7 @@ func (r *Receiver) SetRate(rate int64) { r.cfg.Rate = rate }
 // Arrival describes a datagram that opened.
 type Arrival struct {
 	PN        uint64
+	At        time.Time // when it arrived, zero for now
 	Epoch     uint8
 	Size      int  // wire size in IP bytes
 	CE        bool // outer congestion mark
@@ -126,6 +128,10 @@ type Arrival struct {
 // duplicate.
 func (r *Receiver) OnDatagram(now time.Time, a Arrival) {
 	at := now.Sub(r.start)
+	if !a.At.IsZero() { // in order, and not in the future
+		at = min(max(a.At.Sub(r.start), r.newest), at)
+	}
+	r.newest = at
 	switch {
 	case !r.anything && a.PN > 0, r.anything && a.PN > r.largest+1:
 		r.gaps++

@@ -39,10 +39,8 @@ type Session struct {
 
 // inbound is what the socket received.
 type inbound struct {
-	b    []byte
-	seg  int
-	from netip.AddrPort
-	ce   bool
+	buf []byte
+	udp.Run
 }
 
 // Open opens the socket and calls the peer, or waits for its call. Nothing waits
@@ -163,7 +161,7 @@ func (s *Session) call(f func(now time.Time)) bool {
 func (s *Session) read(to chan<- inbound) {
 	for {
 		buf := make([]byte, udp.MaxRun)
-		n, seg, from, ce, err := s.socket.Receive(buf)
+		run, err := s.socket.Receive(buf)
 		if err != nil {
 			select {
 			case <-s.done:
@@ -173,7 +171,7 @@ func (s *Session) read(to chan<- inbound) {
 			}
 		}
 		select {
-		case to <- inbound{b: buf[:n], seg: seg, from: from, ce: ce}:
+		case to <- inbound{buf: buf, Run: run}:
 		case <-s.done:
 			return
 		}
@@ -188,9 +186,9 @@ func (s *Session) loop(arrived <-chan inbound) {
 	for {
 		select {
 		case d := <-arrived:
-			for rest := d.b; len(rest) > 0; {
-				n := min(d.seg, len(rest))
-				s.core.HandleDatagram(time.Now(), peer.Inbound{From: d.from, CE: d.ce}, rest[:n])
+			for rest := d.buf[:d.N]; len(rest) > 0; {
+				n := min(d.Seg, len(rest))
+				s.core.HandleDatagram(time.Now(), peer.Inbound{From: d.From, CE: d.CE, At: d.At}, rest[:n])
 				s.take()
 				rest = rest[n:]
 			}

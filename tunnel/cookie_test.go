@@ -27,7 +27,7 @@ func call(t *testing.T, caller, called byte, index uint32, now time.Time) *hands
 
 // hear hands a datagram from an address to the loop.
 func (l *loop) hear(now time.Time, b []byte, from netip.AddrPort) {
-	l.handleRuns(now, inbound{buf: b, n: len(b), seg: len(b), from: from}, nil, make(chan []byte, 1))
+	l.handleRuns(now, inbound{buf: b, Run: udp.Run{N: len(b), Seg: len(b), From: from}}, nil, make(chan []byte, 1))
 }
 
 // H-5: under a flood of INITs from changing addresses the loop answers with
@@ -91,12 +91,12 @@ func (l *loop) answer(t *testing.T, now time.Time, from *udp.Socket, in *handsha
 	go func() {
 		for {
 			buf := make([]byte, udp.MaxRun)
-			k, seg, _, _, err := from.Receive(buf)
+			run, err := from.Receive(buf)
 			if err != nil {
 				return
 			}
 			if buf[0] == kind {
-				answers <- buf[:min(k, seg)]
+				answers <- buf[:min(run.N, run.Seg)]
 				return
 			}
 		}

@@ -71,11 +71,8 @@ const (
 
 // inbound is a run of datagrams from the socket.
 type inbound struct {
-	buf  []byte
-	n    int
-	seg  int
-	from netip.AddrPort
-	ce   bool
+	buf []byte
+	udp.Run
 }
 
 // outbound is a unit from the device.
@@ -170,7 +167,7 @@ func (l *loop) pumpSocket(ctx context.Context, to chan<- inbound, free <-chan []
 		}
 		for {
 			var err error
-			d.n, d.seg, d.from, d.ce, err = l.socket.Receive(d.buf)
+			d.Run, err = l.socket.Receive(d.buf)
 			if err == nil {
 				break
 			}
@@ -212,7 +209,7 @@ func (l *loop) handleRuns(now time.Time, d inbound, from <-chan inbound, free ch
 	for more := 1; more < socketBuffers; more++ {
 		select {
 		case d = <-from:
-			l.handleRun(now, d)
+			l.handleRun(time.Now(), d) // no datagram came before it was sent
 			free <- d.buf
 		default:
 			more = socketBuffers
@@ -224,15 +221,15 @@ func (l *loop) handleRuns(now time.Time, d inbound, from <-chan inbound, free ch
 		l.uplink.add(&p.line)
 	}
 	l.table.dirty = l.table.dirty[:0]
-	l.transmit(now)
+	l.transmit(time.Now()) // opening them took its time, and what leaves is stamped
 }
 
 // handleRun gives the datagrams of a run to their peers and delivers what they
 // carried. The rest of what the peers have to say waits for drain.
 func (l *loop) handleRun(now time.Time, d inbound) {
-	in := peer.Inbound{From: d.from, CE: d.ce}
-	for rest := d.buf[:d.n]; len(rest) > 0; {
-		n := min(d.seg, len(rest))
+	in := peer.Inbound{From: d.From, CE: d.CE, At: d.At}
+	for rest := d.buf[:d.N]; len(rest) > 0; {
+		n := min(d.Seg, len(rest))
 		p := l.deliver(now, in, rest[:n])
 		rest = rest[n:]
 		if p == nil {

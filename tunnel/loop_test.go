@@ -254,7 +254,7 @@ func TestDeliverDrops(t *testing.T) {
 	} {
 		l.drops = dropCounters{}
 		indices := len(l.table.byIndex)
-		l.handleRuns(time.Now(), inbound{buf: c.b, n: len(c.b), seg: max(len(c.b), 1), from: from}, nil, make(chan []byte, 1))
+		l.handleRuns(time.Now(), inbound{buf: c.b, Run: udp.Run{N: len(c.b), Seg: max(len(c.b), 1), From: from}}, nil, make(chan []byte, 1))
 		if diff := cmp.Diff(c.want, l.drops, cmp.AllowUnexported(dropCounters{})); diff != "" {
 			t.Errorf("%s: drops (-want +got):\n%s", c.name, diff)
 		}
@@ -271,11 +271,11 @@ func TestDeliverDrops(t *testing.T) {
 func TestHandleRunCuts(t *testing.T) {
 	l, _ := newLoop(t, testConfig(t))
 	run := bytes.Repeat([]byte{0xee}, 3*100+20)
-	l.handleRun(time.Now(), inbound{buf: run, n: len(run), seg: 100})
+	l.handleRun(time.Now(), inbound{buf: run, Run: udp.Run{N: len(run), Seg: 100}})
 	if l.drops.malformed != 4 {
 		t.Errorf("%d datagrams, want 4", l.drops.malformed)
 	}
-	l.handleRun(time.Now(), inbound{buf: run, n: 50, seg: 50})
+	l.handleRun(time.Now(), inbound{buf: run, Run: udp.Run{N: 50, Seg: 50}})
 	if l.drops.malformed != 5 {
 		t.Errorf("%d datagrams, want 5", l.drops.malformed)
 	}
@@ -286,7 +286,7 @@ func TestHandleRunCuts(t *testing.T) {
 func TestHandleRunsGathers(t *testing.T) {
 	l, _ := newLoop(t, testConfig(t))
 	waiting, free := make(chan inbound, 2*socketBuffers), make(chan []byte, 2*socketBuffers)
-	one := inbound{buf: []byte{0xee}, n: 1, seg: 1}
+	one := inbound{buf: []byte{0xee}, Run: udp.Run{N: 1, Seg: 1}}
 	for range socketBuffers + 3 {
 		waiting <- one
 	}

@@ -81,6 +81,9 @@ func (c *Config) validate() error {
 type Inbound struct {
 	From netip.AddrPort
 	CE   bool // its IP header carries a congestion mark
+	// At is when the network delivered it, zero for now: what the host was late to
+	// look at it is no delay of the path (G-1).
+	At time.Time
 }
 
 // timer indexes the timers of a Peer.

@@ -99,7 +99,7 @@ func (p *Peer) handleData(in Inbound, b []byte) DropReason {
 		s.arrived, s.largest = true, pn
 	}
 	p.onAuthentic(s, in, len(b), newest)
-	p.handlePlain(s, in, plain, reliability.Arrival{PN: pn, Size: len(b) + p.path.overhead(), CE: in.CE})
+	p.handlePlain(s, in, plain, reliability.Arrival{PN: pn, At: in.At, Size: len(b) + p.path.overhead(), CE: in.CE})
 	return DropNone
 }
 

@@ -1,5 +1,7 @@
 package udp
 
+import "time"
+
 // Sizes in bytes.
 const (
 	// MaxDatagram is the largest payload of a UDP datagram over IPv4 (65,535 less
@@ -15,10 +17,14 @@ const (
 	receiveBuffer = 8 << 20
 	sendBuffer    = 2 << 20
 
-	// oobLen has room for the segment size (24), a TOS byte (24) and a traffic
-	// class (24), with some to spare.
+	// oobLen has room for the segment size (24), a TOS byte (24), a traffic class
+	// (24) and a time (32), with some to spare.
 	oobLen = 128
 )
+
+// maxAge is the oldest arrival that is believed: no run waits longer for a process
+// that lives.
+const maxAge = time.Second
 
 // maxSegments is the kernel's limit of datagrams per call (UDP_MAX_SEGMENTS before
 // Linux 6.9).

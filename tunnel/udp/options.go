@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +31,9 @@ func configure(fd int, v6 bool, mark uint32) error {
 	if err := setIP(fd, v6, [2]int{unix.IP_RECVTOS, 1}, [2]int{unix.IPV6_RECVTCLASS, 1}); err != nil {
 		return fmt.Errorf("ask for the TOS byte: %w", err)
 	}
+	// G-1: when each datagram came, so that the time until this process looks at it
+	// is no delay of the path. Kernels before 5.1 do not tell.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1)
 	return nil
 }
 
@@ -80,9 +84,15 @@ func setSegment(message []byte, seg int) {
 	binary.NativeEndian.PutUint16(message[unix.CmsgLen(0):], uint16(seg))
 }
 
-// parseMessages finds the segment size (0: none given) and the ECN mark in the
-// control messages of a receive call.
-func parseMessages(oob []byte) (seg int, ce bool) {
+// messages is what the control messages of a receive call say.
+type messages struct {
+	seg   int // segment size, 0 if none is given
+	ce    bool
+	stamp int64 // arrival by the wall clock, ns since 1970; 0 if none is given
+}
+
+// parseMessages reads the control messages of a receive call.
+func parseMessages(oob []byte) (m messages) {
 	for len(oob) >= unix.SizeofCmsghdr {
 		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
 		if err != nil {
@@ -91,15 +101,27 @@ func parseMessages(oob []byte) (seg int, ce bool) {
 		oob = rest
 		switch {
 		case h.Level == unix.SOL_UDP && h.Type == unix.UDP_GRO && len(data) >= 4:
-			seg = int(int32(binary.NativeEndian.Uint32(data)))
+			m.seg = int(int32(binary.NativeEndian.Uint32(data)))
+		case h.Level == unix.SOL_SOCKET && h.Type == unix.SO_TIMESTAMPNS_NEW && len(data) >= 16:
+			m.stamp = int64(binary.NativeEndian.Uint64(data))*1e9 + int64(binary.NativeEndian.Uint64(data[8:]))
 		// IPv4 gives one byte, IPv6 an int.
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_TOS && len(data) >= 1:
-			ce = data[0]&ecnMask == ecnCE
+			m.ce = data[0]&ecnMask == ecnCE
 		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_TCLASS && len(data) >= 4:
-			ce = binary.NativeEndian.Uint32(data)&ecnMask == ecnCE
+			m.ce = binary.NativeEndian.Uint32(data)&ecnMask == ecnCE
 		}
 	}
-	return seg, ce
+	return m
+}
+
+// arrival is the time of a stamp by the monotonic clock. One that cannot be, as the
+// wall clock was set meanwhile, counts as now.
+func arrival(now time.Time, stamp int64) time.Time {
+	age := time.Duration(now.UnixNano() - stamp)
+	if age < 0 || age > maxAge {
+		return now
+	}
+	return now.Add(-age)
 }
 
 // usable finds what of a received run can be used: all of it, but of a truncated

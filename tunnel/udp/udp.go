@@ -23,6 +23,7 @@ import (
 	"net/netip"
 	"slices"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -111,23 +112,30 @@ func (s *Socket) SetMark(mark uint32) error {
 	return serr
 }
 
-// Receive waits for datagrams and puts a run of them from one sender into buf:
-// n >= 1 bytes, seg >= 1. The sender's address is never an IPv4-mapped one. ce
-// tells that the network marked them "congestion experienced" (RFC 3168); one run
-// has one mark. buf should have MaxRun bytes: what does not fit is lost. After
-// Close the error is net.ErrClosed; only that one is final.
-func (s *Socket) Receive(buf []byte) (n, seg int, from netip.AddrPort, ce bool, err error) {
+// Run is what Receive got: datagrams of one sender, back to back.
+type Run struct {
+	N, Seg int            // bytes in all, at least 1; and of each but the last
+	From   netip.AddrPort // never an IPv4-mapped address
+	CE     bool           // the network marked them "congestion experienced" (RFC 3168)
+	At     time.Time      // when the first came, by the kernel
+}
+
+// Receive waits for datagrams and puts a run of them into buf, which should have
+// MaxRun bytes: what does not fit is lost. After Close the error is net.ErrClosed;
+// only that one is final.
+func (s *Socket) Receive(buf []byte) (Run, error) {
 	for {
 		n, oobn, flags, addr, err := s.conn.ReadMsgUDPAddrPort(buf, s.receiveOOB)
 		if err != nil {
-			return 0, 0, netip.AddrPort{}, false, fmt.Errorf("receive on udp %v: %w", s.local, err)
+			return Run{}, fmt.Errorf("receive on udp %v: %w", s.local, err)
 		}
-		size, ce := parseMessages(s.receiveOOB[:oobn])
-		n, seg := usable(n, size, flags)
+		m := parseMessages(s.receiveOOB[:oobn])
+		n, seg := usable(n, m.seg, flags)
 		if n == 0 {
 			continue
 		}
-		return n, seg, netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), ce, nil
+		from := netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+		return Run{N: n, Seg: seg, From: from, CE: m.ce, At: arrival(time.Now(), m.stamp)}, nil
 	}
 }
 

@@ -52,15 +52,15 @@ func receive(t *testing.T, s *Socket, n int) (data []byte, sizes []int, calls in
 	t.Helper()
 	buf := make([]byte, MaxRun)
 	for len(data) < n {
-		got, seg, sender, _, err := s.Receive(buf)
+		run, err := s.Receive(buf)
 		if err != nil {
 			t.Fatalf("after %d of %d bytes: %v", len(data), n, err)
 		}
-		data = append(data, buf[:got]...)
-		for ; got > 0; got -= seg {
-			sizes = append(sizes, min(seg, got))
+		data = append(data, buf[:run.N]...)
+		for got := run.N; got > 0; got -= run.Seg {
+			sizes = append(sizes, min(run.Seg, got))
 		}
-		calls, from = calls+1, sender
+		calls, from = calls+1, run.From
 	}
 	return data, sizes, calls, from
 }
@@ -228,14 +228,14 @@ func TestECN(t *testing.T) {
 			if err := client.Send(make([]byte, 3000), 1000, to(server, tt.ip)); err != nil {
 				t.Fatal(err)
 			}
-			n, _, _, ce, err := server.Receive(make([]byte, MaxRun))
+			run, err := server.Receive(make([]byte, MaxRun))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := tos&3 == 3; ce != want {
-				t.Errorf("%s: TOS %#x: ce = %v, want %v", tt.server, tos, ce, want)
+			if want := tos&3 == 3; run.CE != want {
+				t.Errorf("%s: TOS %#x: ce = %v, want %v", tt.server, tos, run.CE, want)
 			}
-			receive(t, server, 3000-n)
+			receive(t, server, 3000-run.N)
 		}
 	}
 }
@@ -308,17 +308,17 @@ func TestTruncated(t *testing.T) {
 	if err := client.Send(pattern(5000, 1000), 1000, dst); err != nil {
 		t.Fatal(err)
 	}
-	n, seg, _, _, err := server.Receive(buf)
-	if err != nil || n != 2000 || seg != 1000 || !bytes.Equal(buf[:n], pattern(2000, 1000)) {
-		t.Errorf("Receive = %d, %d, %v; want 2000, 1000", n, seg, err)
+	run, err := server.Receive(buf)
+	if err != nil || run.N != 2000 || run.Seg != 1000 || !bytes.Equal(buf[:run.N], pattern(2000, 1000)) {
+		t.Errorf("Receive = %+v, %v; want 2000, 1000", run, err)
 	}
 	for _, size := range []int{4000, 0, 7} { // too large, empty, good
 		if err := client.Send(make([]byte, size), 0, dst); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n, seg, _, _, err := server.Receive(buf); err != nil || n != 7 || seg != 7 {
-		t.Errorf("Receive = %d, %d, %v; want 7, 7", n, seg, err)
+	if run, err := server.Receive(buf); err != nil || run.N != 7 || run.Seg != 7 {
+		t.Errorf("Receive = %+v, %v; want 7, 7", run, err)
 	}
 }
 
@@ -351,7 +351,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add([]byte{}, 0, unix.MSG_TRUNC)
 	f.Fuzz(func(t *testing.T, oob []byte, n, flags int) {
 		n &= 0xffff
-		size, _ := parseMessages(oob)
+		size := parseMessages(oob).seg
 		run, seg := usable(n, size, flags)
 		if run < 0 || run > n || run > 0 && (seg < 1 || seg > run) {
 			t.Fatalf("run of %d bytes in datagrams of %d, %d received", run, seg, n)
@@ -364,7 +364,7 @@ func TestCloseUnblocksReceive(t *testing.T) {
 	s := listen(t, ns, "127.0.0.1:0", 0)
 	ended := make(chan error, 1)
 	go func() {
-		_, _, _, _, err := s.Receive(make([]byte, MaxRun))
+		_, err := s.Receive(make([]byte, MaxRun))
 		ended <- err
 	}()
 	if err := s.Close(); err != nil {
@@ -472,11 +472,11 @@ func TestNoAllocations(t *testing.T) {
 					t.Fatal(err)
 				}
 				for got := 0; got < len(out); {
-					n, _, _, _, err := server.Receive(buf)
+					run, err := server.Receive(buf)
 					if err != nil {
 						t.Fatal(err)
 					}
-					got += n
+					got += run.N
 				}
 			}); n != 0 {
 				t.Errorf("%s, offload refused: %v: %v allocations", family.ip, refuse, n)
