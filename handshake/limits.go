@@ -70,6 +70,7 @@ const (
 	labelSecret = "totg 1 cookie secret"
 	labelAES    = "totg 1 aes-128-gcm"
 	labelChaCha = "totg 1 chacha20-poly1305"
+	labelEpoch  = "totg 1 epoch"
 )
 
 // maxPN is the one packet number that is never sealed, so that the number after
