@@ -46,6 +46,7 @@ type loop struct {
 	out    sendBuffer
 	packet [flow.MaxUnit]byte
 	drops  dropCounters
+	agreed agreements
 }
 
 // dropCounters count what reached no peer.
@@ -331,6 +332,7 @@ func (l *loop) drain(now time.Time, p *tunnelPeer) {
 		}
 		l.onEvent(p, e)
 	}
+	l.drainBook(p)
 	p.deadline = p.core.NextDeadline()
 }
 
@@ -374,6 +376,8 @@ func (l *loop) onEvent(p *tunnelPeer, e peer.Event) {
 	case peer.SessionUp:
 		st := p.core.Status()
 		l.log.Info("session is up", name, slog.String("endpoint", st.Endpoint.String()))
+	case peer.TunnelCommitted:
+		l.log.Debug("both know that the tunnel is up", name)
 	case peer.SessionDown:
 		l.log.Info("session is down", name, slog.String("reason", e.Err.Error()))
 	case peer.PathChanged:

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"github.com/totg/totg/handshake"
+	"github.com/totg/totg/tunnel/agreement"
 	"github.com/totg/totg/tunnel/config"
 	"github.com/totg/totg/tunnel/peer"
 )
@@ -21,6 +22,7 @@ import (
 type tunnelPeer struct {
 	config   config.Peer
 	core     *peer.Peer
+	book     *agreement.Book
 	deadline time.Time // of the core, as of its last drain
 	dirty    bool      // has input that was not drained yet
 	gone     bool      // removed by a reload
@@ -89,6 +91,7 @@ func (l *loop) setPeers(c *config.Config) error {
 			}
 		}
 		p.config = pc
+		p.book.SetAccept(pc.Agree)
 		static, err := pc.PublicKey.X25519()
 		if err != nil {
 			return fmt.Errorf("peer %q: %w", pc.Name, err)
@@ -101,6 +104,7 @@ func (l *loop) setPeers(c *config.Config) error {
 	for _, p := range old.peers {
 		if !slices.Contains(t.peers, p) {
 			p.gone = true
+			l.dropWaiters(p)
 			p.core.Close(now, peer.CloseNormal)
 			l.drain(now, p)
 		}
@@ -128,11 +132,18 @@ func (t *peerTable) keep(c config.Peer) *tunnelPeer {
 func (l *loop) newPeer(c *config.Config, pc config.Peer) (*tunnelPeer, error) {
 	cfg := coreConfig(c, pc)
 	cfg.Random = l.random
-	core, err := peer.New(time.Now(), cfg)
-	if err != nil {
+	p := &tunnelPeer{config: pc}
+	now := time.Now()
+	if err := l.newBook(now, p, agreement.Config{
+		Private: cfg.Private, Remote: cfg.Remote, Accept: pc.Agree, Random: l.random,
+	}); err != nil {
 		return nil, err
 	}
-	p := &tunnelPeer{config: pc, core: core}
+	cfg.Agreements = p.book
+	var err error
+	if p.core, err = peer.New(now, cfg); err != nil {
+		return nil, err
+	}
 	if pc.Endpoint != "" && !cfg.Endpoint.IsValid() {
 		go l.resolve(p, pc.Endpoint)
 	}

@@ -56,6 +56,10 @@ func Run(ctx context.Context, opt Options) (err error) {
 	if err := l.open(); err != nil {
 		return err
 	}
+	l.agreed.path = votesPath(opt.Config.Interface.Name)
+	if err := l.agreed.openVotes(false); err != nil {
+		return err
+	}
 	if err := l.setPeers(opt.Config); err != nil {
 		return err
 	}
@@ -139,6 +143,7 @@ func (l *loop) release() error {
 		_ = l.device.Close() // the kernel removes it in any case
 	}
 	l.pumps.Wait()
+	errs = append(errs, l.agreed.close())
 	return errors.Join(errs...)
 }
 

@@ -71,6 +71,9 @@ func draw(seed uint64) scenario {
 	for range r.IntN(3) {
 		s.faults = append(s.faults, drawFault(r))
 	}
+	if r.IntN(2) == 0 {
+		s.cfg.Rekey = time.Second
+	}
 	return s
 }
 

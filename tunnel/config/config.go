@@ -53,6 +53,7 @@ type Peer struct {
 	AllowedIPs   []netip.Prefix
 	PresharedKey handshake.PresharedKey // zero: none
 	Keepalive    time.Duration          // 0: off
+	Agree        []string               // patterns of the names of actions that it may propose
 }
 
 // Mode says what the interface carries.

@@ -34,7 +34,7 @@ func interfaceKeys() []string {
 
 func peerKeys() []string {
 	return []string{
-		"name", "public_key", "endpoint", "allowed_ips", "preshared_key_file", "preshared_key", "keepalive",
+		"name", "public_key", "endpoint", "allowed_ips", "preshared_key_file", "preshared_key", "keepalive", "agree",
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 // Query asks the tunnel at a control socket for its status. The error is one line for the user.
 func Query(path string) (Status, error) {
-	reply, err := ask(path, "status")
+	reply, err := ask(path, request{Cmd: cmdStatus}, clientTime)
 	if err != nil {
 		return Status{}, err
 	}
@@ -26,7 +26,7 @@ func Query(path string) (Status, error) {
 
 // Stop tells the tunnel at a control socket to end and returns when it has taken back all that it made.
 func Stop(path string) error {
-	reply, err := ask(path, "stop")
+	reply, err := ask(path, request{Cmd: cmdStop}, clientTime)
 	if err != nil {
 		return err
 	}
@@ -41,8 +41,8 @@ func Stop(path string) error {
 	return nil
 }
 
-// ask sends one command and reads the reply.
-func ask(path, cmd string) (response, error) {
+// ask sends one request and reads the reply, within patience.
+func ask(path string, req request, patience time.Duration) (response, error) {
 	name := nameOf(path)
 	conn, err := net.DialTimeout("unix", path, clientTime)
 	switch {
@@ -54,8 +54,8 @@ func ask(path, cmd string) (response, error) {
 		return response{}, fmt.Errorf("interface %s: %w", name, err)
 	}
 	defer conn.Close() //nolint:errcheck // the answer is here, or it is not
-	_ = conn.SetDeadline(time.Now().Add(clientTime))
-	line, err := json.Marshal(request{Cmd: cmd})
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	line, err := json.Marshal(req)
 	if err != nil {
 		return response{}, err
 	}

@@ -52,6 +52,22 @@ type fakeTunnel struct {
 
 func (f *fakeTunnel) Status(context.Context) (Status, error) { return f.status, f.err }
 
+// Agree commits after a while that depends on the name.
+func (f *fakeTunnel) Agree(ctx context.Context, p Proposal) (Agreement, error) {
+	switch p.Name {
+	case "never":
+		<-ctx.Done()
+		return Agreement{}, ctx.Err()
+	case "doubt":
+		return Agreement{Peer: p.Peer, Name: p.Name, Outcome: OutcomeInDoubt}, f.err
+	}
+	return Agreement{Peer: p.Peer, Name: p.Name, Outcome: OutcomeCommitted, Receipt: "ab"}, f.err
+}
+
+func (f *fakeTunnel) Agreements(context.Context) ([]Agreement, error) {
+	return []Agreement{{Peer: "office", Name: "switch", Outcome: OutcomeAborted, Resolved: true}}, f.err
+}
+
 func (f *fakeTunnel) Stop() {
 	f.stopped.Add(1)
 	if f.onStop != nil {

@@ -8,6 +8,9 @@ const (
 	maxResponse = 16 << 20 // bytes of an answer: 1024 peers take about 2 MB
 	maxClients  = 16       // served at a time; more wait in the kernel's queue
 
+	// MaxDeadline bounds the deadline of a proposal: a client waits for so long.
+	MaxDeadline = 24 * time.Hour
+
 	requestTime = 2 * time.Second  // for a client to say what it wants
 	answerTime  = 5 * time.Second  // for the tunnel to answer, and for the client to read that
 	clientTime  = 10 * time.Second // for a whole query, more than a live tunnel takes

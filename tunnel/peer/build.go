@@ -42,6 +42,7 @@ func (p *Peer) pollSession(buf []byte) int {
 	}
 	empty := len(b.dst)
 	b.appendReceipt()
+	b.appendLadder()
 	b.appendPathControl()
 	b.appendSymbol()
 	if len(b.dst) == empty {

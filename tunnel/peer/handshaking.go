@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/totg/totg/handshake"
+	"github.com/totg/totg/handshake/ladder"
 	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/tunnel/flow"
 )
@@ -14,6 +15,7 @@ import (
 // attempt is our INIT on its way (H-4).
 type attempt struct {
 	init   *handshake.Initiator
+	up     *ladder.Machine
 	flood  handshake.Flood
 	index  uint32
 	to     netip.AddrPort
@@ -52,15 +54,16 @@ func (p *Peer) target(number int) netip.AddrPort {
 
 func (p *Peer) newAttempt(number int) {
 	index := p.newIndex()
+	up := p.newUp()
 	in, err := handshake.NewInit(p.now, handshake.InitConfig{
 		Private: p.cfg.Private, Peer: p.cfg.Remote, PSK: p.cfg.PSK, Index: index,
-		Params: p.params(), Random: p.cfg.Random,
+		Params: p.params(), Ladder: p.ladderBytes(up), Random: p.cfg.Random, // H-3
 	})
 	if err != nil {
 		panic("peer: " + err.Error()) // the keys were checked by New
 	}
 	p.attempt = &attempt{
-		init: in, flood: handshake.NewFlood(p.now, p.jitter), index: index,
+		init: in, up: up, flood: handshake.NewFlood(p.now, p.jitter), index: index,
 		to: p.target(number), start: p.now, number: number,
 	}
 	p.emit(Event{Kind: IndexAdded, Index: index})
@@ -109,14 +112,18 @@ func (p *Peer) handleInit(from Inbound, in *handshake.Init, raw []byte) DropReas
 	if a := p.attempt; a != nil && p.local.Less(p.cfg.Remote) && p.now.Sub(a.start) < crossedGrace {
 		return DropCrossed
 	}
+	up := p.newUp()
+	if up.Handle(p.now, in.Ladder) != ladder.DropNone {
+		return DropInit
+	}
 	index := p.newIndex()
 	resp, keys, err := in.Respond(handshake.RespondConfig{
-		PSK: p.cfg.PSK, Index: index, Params: p.params(), Random: p.cfg.Random,
+		PSK: p.cfg.PSK, Index: index, Params: p.params(), Ladder: p.ladderBytes(up), Random: p.cfg.Random, // H-3
 	})
 	if err != nil {
 		return DropInit
 	}
-	s, err := p.newSession(keys)
+	s, err := p.newSession(keys, up)
 	if err != nil {
 		return DropInit
 	}
@@ -142,7 +149,10 @@ func (p *Peer) handleResp(in Inbound, b []byte) DropReason {
 	if err != nil {
 		return DropResp
 	}
-	s, err := p.newSession(keys)
+	if a.up.Handle(p.now, keys.RemoteLadder) != ladder.DropNone {
+		return DropResp // a fresh INIT will follow
+	}
+	s, err := p.newSession(keys, a.up)
 	if err != nil {
 		return DropResp
 	}
@@ -158,6 +168,8 @@ func (p *Peer) handleResp(in Inbound, b []byte) DropReason {
 	// and again until it answers (H-3).
 	flood := handshake.NewFlood(p.now, p.jitter)
 	s.confirm = &flood
+	p.onKeyed(s)
+	p.onUp(s)
 	return DropNone
 }
 
@@ -191,6 +203,7 @@ func (p *Peer) promote(from netip.AddrPort) {
 		p.path.validate()
 	}
 	p.path.size = baseDatagram
+	p.onKeyed(p.cur)
 	p.emit(Event{Kind: SessionUp})
 	p.searchSize()
 }
@@ -214,13 +227,15 @@ func (p *Peer) dropSession(why *CloseError) {
 	p.retire(s)
 	s.headers.restart(p.queue.Head(flow.Stream))
 	s.keys.Wipe()
+	p.dropNext(s)
+	p.dropOld(s)
 	p.emit(Event{Kind: IndexRemoved, Index: s.keys.LocalIndex})
 	if why != nil {
 		p.emit(Event{Kind: SessionDown, Err: why})
 	}
 	p.cur, p.pingDue, p.path.probe = nil, false, probe{}
 	p.inner.Reset()
-	for _, t := range [...]timer{timerDead, timerKeepalive, timerPath, timerQuiet} {
+	for _, t := range [...]timer{timerDead, timerKeepalive, timerPath, timerQuiet, timerRekey} {
 		p.timers[t] = time.Time{}
 	}
 }
@@ -245,9 +260,14 @@ func (p *Peer) pollHandshake(buf []byte) (n int, to netip.AddrPort) {
 
 // flood copies INIT or RESP to buf and charges it to the budget (H-4).
 func (p *Peer) flood(buf, datagram []byte) int {
-	bits := float64(8 * (len(datagram) + overheadIPv6))
-	p.floodNext = p.now.Add(time.Duration(bits / (floodShare * float64(p.cfg.Rate)) * float64(time.Second)))
+	p.floodNext = p.now.Add(p.floodTime(len(datagram)))
 	return copy(buf, datagram)
+}
+
+// floodTime is how long n bytes take at the share of the rate for what is flooded.
+func (p *Peer) floodTime(n int) time.Duration {
+	bits := float64(8 * (n + overheadIPv6))
+	return time.Duration(bits / (floodShare * float64(p.cfg.Rate)) * float64(time.Second))
 }
 
 // handshakeDeadline is when pollHandshake or the confirmation has work next.
@@ -273,7 +293,7 @@ func (p *Peer) handshakeDeadline() time.Time {
 // sessionOf returns the session of a receiver index and whether it still waits
 // for its first datagram.
 func (p *Peer) sessionOf(index uint32) (s *session, promote bool) {
-	if p.cur != nil && p.cur.keys.LocalIndex == index {
+	if p.cur != nil && p.cur.keyOf(index) != nil {
 		return p.cur, false
 	}
 	if p.next != nil && p.next.session.keys.LocalIndex == index {

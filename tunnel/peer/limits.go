@@ -98,6 +98,29 @@ const (
 	crossedGrace = time.Second
 )
 
+// Ladders and key epochs (X-3, H-7).
+const (
+	// DefaultRekey is how long keys are used before a switch is begun.
+	DefaultRekey = 2 * time.Minute
+	// MinRekey is the least: a switch takes some round trips.
+	MinRekey = time.Second
+	// maxEpochDatagrams is how many datagrams one key seals before a switch is
+	// begun.
+	maxEpochDatagrams = 1 << 32
+	// overlapMin is the least time for which the old receiving key outlives the
+	// peer's switch.
+	overlapMin = time.Second
+	// rekeyPause is the least wait before a switch that could not begin is tried
+	// again.
+	rekeyPause = 100 * time.Millisecond
+	// ladderAgain is the wait for a datagram with room for a ladder message.
+	ladderAgain = 5 * time.Millisecond
+	// ladderRate and ladderBurst bound the ladder messages of the peer that are
+	// looked at, per second and at once: one may cost a dozen signatures, about a
+	// millisecond of a slow core. One attempt is repeated 50 times a second (H-4).
+	ladderRate, ladderBurst = 200, 50
+)
+
 // Liveness: a peer that restarted has no key for us and cannot say so.
 const (
 	// quietAfter is how long after the peer's last symbol one PING asks why it

@@ -12,6 +12,7 @@ import (
 	"github.com/totg/totg/handshake"
 	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/reliability"
+	"github.com/totg/totg/tunnel/agreement"
 	"github.com/totg/totg/tunnel/flow"
 )
 
@@ -40,6 +41,11 @@ type Config struct {
 	// MaxDatagram is the largest UDP payload to try over IPv4, 1,200 to 1,472;
 	// 0 means DefaultMaxDatagram.
 	MaxDatagram int
+	// Rekey is how long keys are used; 0 means DefaultRekey (H-7).
+	Rekey time.Duration
+	// Agreements are the named actions with the peer; nil: none. The caller
+	// polls their events, and this Peer their messages.
+	Agreements *agreement.Book
 	// Random gives keys, indices and jitter; it must never fail.
 	Random io.Reader
 }
@@ -47,6 +53,9 @@ type Config struct {
 func (c *Config) validate() error {
 	if c.MaxDatagram == 0 {
 		c.MaxDatagram = DefaultMaxDatagram
+	}
+	if c.Rekey == 0 {
+		c.Rekey = DefaultRekey
 	}
 	switch {
 	case c.Random == nil:
@@ -57,6 +66,8 @@ func (c *Config) validate() error {
 		return errors.New("peer: negative redundancy")
 	case c.MaxDatagram < baseDatagram || c.MaxDatagram > DefaultMaxDatagram:
 		return fmt.Errorf("peer: datagram of %d bytes, want %d to %d", c.MaxDatagram, baseDatagram, DefaultMaxDatagram)
+	case c.Rekey < MinRekey:
+		return fmt.Errorf("peer: keys for %v, want at least %v", c.Rekey, MinRekey)
 	case c.Keepalive < 0:
 		return errors.New("peer: negative keepalive")
 	case c.Private.Public() == c.Remote:
@@ -81,6 +92,8 @@ const (
 	timerKeepalive              // time for a sign of life
 	timerPath                   // time to search a larger datagram
 	timerQuiet                  // the peer stopped sending
+	timerRekey                  // time for the next key epoch
+	timerOld                    // end of the old receiving key
 	numTimers
 )
 
@@ -110,6 +123,7 @@ type Peer struct {
 	events    []Event
 	floodNext time.Time // INIT and RESP wait until then
 	goodbye   goodbye
+	ladders   ladders
 	stats     Counters
 	drops     [NumDropReasons]uint64
 }
@@ -229,6 +243,7 @@ func (p *Peer) Poll(now time.Time, buf []byte) (n int, to netip.AddrPort, ok boo
 	if n, to = p.pollHandshake(buf); n > 0 {
 		return n, to, true
 	}
+	p.callForLadders()
 	if n = p.pollSession(buf); n > 0 {
 		return n, p.path.addr, true
 	}
@@ -273,19 +288,22 @@ func (p *Peer) PollEvent() (Event, bool) {
 
 // NextDeadline is when HandleTimeout must be called: zero for never.
 func (p *Peer) NextDeadline() time.Time {
-	d := p.handshakeDeadline()
+	if p.down {
+		return time.Time{}
+	}
+	d := earlier(p.handshakeDeadline(), p.idleDeadline())
 	for _, t := range p.timers {
 		d = earlier(d, t)
 	}
 	s := p.cur
-	if s == nil || p.down {
+	if s == nil {
 		return d
 	}
 	d = earlier(earlier(d, s.sender.Deadline()), s.mux.Deadline())
 	if p.held {
 		return earlier(d, p.heldUntil)
 	}
-	d = earlier(d, p.path.probe.deadline())
+	d = earlier(earlier(d, p.path.probe.deadline()), p.ladderDeadline())
 	return earlier(d, s.receiver.ReceiptDeadline(p.loaded()))
 }
 
@@ -303,6 +321,7 @@ func (p *Peer) advance(now time.Time) {
 			p.fire(t)
 		}
 	}
+	p.tendLadders()
 	s := p.cur
 	if s == nil {
 		return
@@ -340,6 +359,10 @@ func (p *Peer) fire(t timer) {
 		p.searchSize()
 	case timerQuiet:
 		p.pingDue = p.cur != nil
+	case timerRekey:
+		p.onRekeyTimer()
+	case timerOld:
+		p.dropOld(p.cur)
 	case numTimers:
 	}
 }

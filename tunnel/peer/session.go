@@ -7,6 +7,7 @@ import (
 
 	"github.com/totg/totg/channel"
 	"github.com/totg/totg/handshake"
+	"github.com/totg/totg/handshake/ladder"
 	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/reliability"
 	"github.com/totg/totg/tunnel/flow"
@@ -34,6 +35,13 @@ type session struct {
 	oldest  uint64    // block that the sender waited for longest
 	since   time.Time // … and since when
 	confirm *handshake.Flood
+
+	up        *ladder.Machine // brings the tunnel up
+	committed bool            // … and did
+	rekey     *rekey          // the newest switch of the key epoch, nil before the first
+	old       oldEpoch
+	keyed     time.Time // when the present keys came into use
+	keyedPN   uint64    // … and from which packet number on
 }
 
 // modes are the channel modes of the inner classes (C-7).
@@ -58,7 +66,7 @@ func class(c flow.Class) reliability.Class {
 
 // newSession builds the state of fresh keys and asks for the channels that
 // inner packets need.
-func (p *Peer) newSession(keys *handshake.Session) (*session, error) {
+func (p *Peer) newSession(keys *handshake.Session, up *ladder.Machine) (*session, error) {
 	mux, err := channel.NewMux(p.now, channel.Config{
 		Local: p.local, Remote: p.cfg.Remote, Random: p.cfg.Random,
 	})
@@ -66,7 +74,7 @@ func (p *Peer) newSession(keys *handshake.Session) (*session, error) {
 		return nil, err
 	}
 	s := &session{
-		keys: keys, created: p.now, lastRx: p.now, since: p.now, mux: mux,
+		keys: keys, up: up, created: p.now, lastRx: p.now, since: p.now, mux: mux,
 		sender: reliability.NewSender(p.now, reliability.SenderConfig{
 			Rate: p.cfg.Rate, Redundancy: p.cfg.Redundancy, ARQ: p.cfg.ARQ,
 		}),
@@ -125,7 +133,7 @@ func (p *Peer) handleData(in Inbound, b []byte) DropReason {
 	if !s.replay.Check(pn) {
 		return DropReplay
 	}
-	plain, err := s.keys.Recv.Open(b[headerLen:headerLen], b[:headerLen], b[headerLen:], 0, pn)
+	plain, err := s.keyOf(index).Open(b[headerLen:headerLen], b[:headerLen], b[headerLen:], 0, pn)
 	if err != nil {
 		return DropAuth
 	}
@@ -133,6 +141,7 @@ func (p *Peer) handleData(in Inbound, b []byte) DropReason {
 	if promote {
 		p.promote(in.From)
 	}
+	p.onOpened(s, index)
 	newest := !s.arrived || pn > s.largest
 	if newest {
 		s.arrived, s.largest = true, pn
@@ -200,6 +209,9 @@ func (p *Peer) handleFrame(s *session, in Inbound, r *wire.Reader, a *reliabilit
 			return p.handleRepair(s, r)
 		}
 		return p.handleSource(s, r)
+	case frameLadder:
+		a.Eliciting = true
+		return p.handleLadder(s, r)
 	case reliability.FrameReceipt:
 		return p.handleReceipt(s, r)
 	case reliability.FrameEcho:
