@@ -15,7 +15,7 @@ BENCH ?= .
 QUICK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint fuzz sim sim-goals model microbench bench test-bench e2e verify clean
+.PHONY: help build demo test race lint fuzz sim sim-goals sim-rate model microbench bench test-bench e2e verify clean
 
 help: ## List the targets
 	@echo 'usage: make TARGET'
@@ -47,6 +47,9 @@ sim: ## Run the simulation in virtual time with N seeds (N=500)
 
 sim-goals: ## Measure the engine against its goals in virtual time (some minutes)
 	go run ./internal/goals
+
+sim-rate: ## Drive the rate controller through the grid of G-6 in virtual time (some minutes)
+	go run ./internal/ratesim -v
 
 model: ## Check the model of the proof ladder with Spin (needs spin and gcc)
 	scripts/model.sh

@@ -8,7 +8,11 @@ import (
 )
 
 const (
-	cookieLen = 16
+	// cookieLen is what HMAC-SHA-256 is cut to, in bytes (C-3). A cookie lives
+	// inside an authenticated session for two time steps at most, so 64 bits
+	// leave nothing to guess; 16 bytes would not let fifty ACKNOWLEDGE share a
+	// datagram (C-2).
+	cookieLen = 8
 	secretLen = sha256.Size
 )
 
@@ -19,7 +23,7 @@ type (
 )
 
 // cookie1 is what an opener puts into NEW and finds again in ACKNOWLEDGE:
-// HMAC(secret, pid1 ‖ pid2 ‖ c1), SHA-256 cut to 16 bytes (C-3). pid1 is the
+// HMAC(secret, pid1 ‖ pid2 ‖ c1), SHA-256 cut to 8 bytes (C-3). pid1 is the
 // opener's id, pid2 the responder's.
 func cookie1(s *secret, opener, responder *peerID, c1 uint16) cookie {
 	var tail [2]byte

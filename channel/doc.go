@@ -13,13 +13,19 @@
 // Channel 0 carries the messages that open and close channels. AppendControl
 // packs what waits into one segment of it. The layer below must deliver these
 // segments reliably; it may reorder them, and repeats do no harm. It reports a
-// delivery with OnControlDelivered: an opener may send only after its FINALIZE
-// arrived, so that data never meets a channel that does not exist yet.
+// delivery with OnControlDelivered.
 //
-// Two modes are implemented, ModeUDP (units delivered as soon as they are
-// complete, in any order) and ModeTCP (units in order, none missing). The other
-// six capability sets are well-formed on the wire; Open refuses them with
-// ErrMode, and an offer of one is answered with CLOSE, ReasonUnsupported.
+// All eight modes are there (Capabilities). What is sent again is the business of
+// the layer below; a mode says what this end does about what is missing. The age
+// of a gap counts from the first arrival that showed it, and SetPath and
+// SetPatience say how old it may become (C-5): a Streaming channel then skips it,
+// reports EventLost and drops what comes late; X and Y close with ReasonLoss, at
+// both ends; SCTP and TCP wait until the resend limit, then close with
+// ReasonResend. UDP and Z deliver what comes, and know of no gaps.
+//
+// Once ACKNOWLEDGE brought the id, the opener may send: COOKIE goes before each
+// segment and opens the channel at the peer on the spot, until FINALIZE is known
+// to have arrived or the peer sends (C-2).
 //
 // # Contract
 //

@@ -5,7 +5,7 @@ import "errors"
 // Errors of Open and NewMux.
 var (
 	ErrConfig          = errors.New("channel: invalid configuration")
-	ErrMode            = errors.New("channel: mode is not implemented")
+	ErrMode            = errors.New("channel: unknown capability bits in a mode")
 	ErrTooManyChannels = errors.New("channel: too many channels")
 	ErrTooManyOpening  = errors.New("channel: too many channels are being opened")
 )

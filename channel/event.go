@@ -37,13 +37,14 @@ const (
 	ReasonNone        Reason = iota // an ordinary close
 	ReasonIdle                      // not used any more
 	ReasonTimeout                   // the handshake had no answer in three tries
-	ReasonUnsupported               // the mode is not implemented
+	ReasonUnsupported               // the peer does not carry the mode
 	ReasonLimit                     // no room for another channel
 	ReasonFraming                   // segments do not make a unit
 	ReasonOverflow                  // more data out of order than the limits allow
 	ReasonUnknown                   // data came for a channel that does not exist
 	ReasonConflict                  // the id was taken in the meantime
 	ReasonLoss                      // a loss that the mode does not forgive
+	ReasonResend                    // the resend limit is reached
 )
 
 // String is the reason in words.
@@ -69,6 +70,8 @@ func (r Reason) String() string {
 		return "channel id taken"
 	case ReasonLoss:
 		return "data lost"
+	case ReasonResend:
+		return "resend limit reached"
 	}
 	return fmt.Sprintf("reason(%d)", uint16(r))
 }
@@ -81,6 +84,7 @@ const (
 	EventOpened  EventKind = iota // it is Established, opened by either side
 	EventRefused                  // ours ended before it was Established
 	EventClosed                   // an Established channel closed
+	EventLost                     // a Streaming channel gave segments up
 )
 
 // String is the kind's name.
@@ -92,6 +96,8 @@ func (k EventKind) String() string {
 		return "refused"
 	case EventClosed:
 		return "closed"
+	case EventLost:
+		return "lost"
 	}
 	return fmt.Sprintf("event(%d)", uint8(k))
 }
@@ -104,6 +110,7 @@ type Event struct {
 	Capabilities Capabilities
 	Reason       Reason // of EventRefused and EventClosed
 	ByPeer       bool   // the peer opened it (EventOpened) or ended it
+	Segments     uint64 // of EventLost: given up since the last one
 }
 
 // Stats counts since the Mux was made, except where marked as a gauge. Drops of
@@ -118,6 +125,7 @@ type Stats struct {
 
 	Duplicates      uint64 // segments that had arrived before
 	Late            uint64 // segments behind the window of their channel
+	Skipped         uint64 // segments that Streaming channels gave up
 	UnknownChannel  uint64 // segments for channels that do not exist
 	Incomplete      uint64 // segments whose unit was not complete in time
 	NoRoom          uint64 // segments of unordered channels beyond the limits

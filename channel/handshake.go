@@ -72,8 +72,9 @@ func (m *Mux) handleAcknowledge(msg *message) {
 	m.try(c)
 }
 
-// handleFinalize opens a channel of the peer. Only here does the responder
-// allocate, and only for a cookie that it made itself a short time ago (C-3).
+// handleFinalize opens a channel of the peer by FINALIZE, or by COOKIE in a
+// segment of its own (C-2). Only here does the responder allocate, and only for
+// a cookie that it made itself a short time ago (C-3).
 func (m *Mux) handleFinalize(msg *message) {
 	if c := m.remote.byHalf[msg.id.Initiator()]; c != nil {
 		switch {
@@ -106,9 +107,6 @@ func (m *Mux) handleFinalize(msg *message) {
 
 // refuse says why a channel of the peer cannot be opened.
 func (m *Mux) refuse(msg *message) Reason {
-	if !msg.caps.Implemented() {
-		return ReasonUnsupported
-	}
 	if m.remote.slots >= m.limits.Channels {
 		return ReasonLimit
 	}

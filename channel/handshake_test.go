@@ -88,32 +88,37 @@ func TestHandshakeStepByStep(t *testing.T) { // C-2
 	}
 }
 
-// TestManyInThreeDatagrams opens 60 channels at once (C-2).
-func TestManyInThreeDatagrams(t *testing.T) {
-	p := newPair(t, Limits{})
-	handles := map[Handle]bool{}
-	for range DefaultOpening {
-		h, err := p.a.Open(p.now, ModeUDP)
-		if err != nil {
-			t.Fatal(err)
+// TestThreeDatagrams: it takes three datagrams to open one channel, and three to
+// open fifty (C-2).
+func TestThreeDatagrams(t *testing.T) {
+	for _, n := range []int{1, 2, DefaultOpening} {
+		p := newPair(t, Limits{})
+		var handles []Handle
+		for range n {
+			h, err := p.a.Open(p.now, ModeUDP)
+			if err != nil {
+				t.Fatal(err)
+			}
+			handles = append(handles, h)
 		}
-		handles[h] = true
-	}
-	if _, err := p.a.Open(p.now, ModeUDP); !errors.Is(err, ErrTooManyOpening) {
-		t.Errorf("one more: %v", err)
-	}
-	p.give(p.b, p.only(p.a))
-	for _, s := range p.control(p.b) {
-		p.give(p.a, s)
-	}
-	p.settle()
-	for h := range handles {
-		if p.a.State(h) != Established {
-			t.Fatalf("%v is %v", h, p.a.State(h))
+		if _, err := p.a.Open(p.now, ModeUDP); n == DefaultOpening && !errors.Is(err, ErrTooManyOpening) {
+			t.Errorf("one more: %v", err)
 		}
-	}
-	if got := p.b.Stats().Channels; got != DefaultOpening || len(handles) != got {
-		t.Errorf("%d channels of %d", got, len(handles))
+		if n < DefaultOpening {
+			p.a.CloseChannel(p.now, p.a.slots[n].handle, ReasonNone)
+		}
+		p.give(p.b, p.only(p.a)) // the first
+		p.give(p.a, p.only(p.b)) // the second
+		p.give(p.b, p.only(p.a)) // the third
+		if got := p.b.Stats().Channels; got != n || len(handles) != n || p.b.ControlPending() {
+			t.Errorf("%d channels of %d", got, n)
+		}
+		for _, h := range handles { // and data may follow at once
+			p.give(p.b, p.a.AppendSegment(nil, h, true, true, []byte("early")))
+		}
+		if got := p.units(p.b); len(got) != n {
+			t.Errorf("%d units of %d", len(got), n)
+		}
 	}
 }
 
@@ -418,12 +423,11 @@ func TestHandleNotReused(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	limited := newPair(t, Limits{Channels: 1})
 	limited.b.limits.Channels = 0 // no room at the responder alone
-	unsupported := newPair(t, Limits{})
 	conflict := newPair(t, Limits{})
 	for _, tt := range []struct {
 		p    *pair
 		want Reason
-	}{{limited, ReasonLimit}, {unsupported, ReasonUnsupported}, {conflict, ReasonConflict}} {
+	}{{limited, ReasonLimit}, {conflict, ReasonConflict}} {
 		t.Run(tt.want.String(), func(t *testing.T) {
 			p := tt.p
 			p.t = t
@@ -434,9 +438,6 @@ func TestRefusals(t *testing.T) {
 			}
 			p.give(p.a, p.only(p.b))
 			fin := p.only(p.a)
-			if p == unsupported {
-				fin[len(fin)-1] = byte(ModeStreaming2)
-			}
 			p.give(p.b, fin)
 			p.give(p.b, renumber(fin, 77)) // answered once
 			p.give(p.a, p.only(p.b))

@@ -47,9 +47,6 @@ const (
 // Valid reports whether only defined bits are set.
 func (c Capabilities) Valid() bool { return c&^ModeTCP == 0 }
 
-// Implemented reports whether this version carries the mode.
-func (c Capabilities) Implemented() bool { return c == ModeUDP || c == ModeTCP }
-
 // String is the mode's name.
 func (c Capabilities) String() string {
 	switch c {

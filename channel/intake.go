@@ -18,14 +18,20 @@ func (in *intake) full() bool { return in.ready.len() >= maxReady }
 
 // deliver copies a whole unit into the ready queue. It reports false, without
 // effect, where there is no memory. The queue must not be full.
-func (in *intake) deliver(b []byte) bool {
+func (in *intake) deliver(from Handle, b []byte) bool {
 	u := in.pool.get(len(b))
 	if u == nil {
 		return false
 	}
 	u.b = append(u.b, b...)
-	in.ready.push(u)
+	in.push(from, u)
 	return true
+}
+
+// push adds a complete unit to the ready queue.
+func (in *intake) push(from Handle, u *buffer) {
+	u.from = from
+	in.ready.push(u)
 }
 
 // wait appends b to the pieces in order of arrival.

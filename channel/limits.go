@@ -24,9 +24,10 @@ const (
 const (
 	// DefaultChannels per side. Flows hash onto this many channels (C-6).
 	DefaultChannels = 256
-	// DefaultOpening is how many handshakes of ours run at once. All of their
-	// NEW messages fit in one 1200-byte datagram.
-	DefaultOpening = 60
+	// DefaultOpening is how many handshakes of ours run at once. All of the
+	// messages of one kind fit in one 1200-byte datagram: three datagrams open
+	// one channel, or as many as these (C-2).
+	DefaultOpening = 50
 	// DefaultBufferBytes bounds the memory that waits for missing segments or
 	// for ReadUnit: 1 Gbit/s for half a second.
 	DefaultBufferBytes = 64 << 20
@@ -34,8 +35,13 @@ const (
 	// each one. The layer below repairs losses, so a retry is the exception.
 	DefaultHandshakeTimeout = 2 * time.Second
 	// DefaultUnitTimeout is how long a piece of a unit of an unordered channel
-	// waits for the rest. No inner protocol wants a packet that late.
+	// that may lose waits for the rest. No inner protocol wants a packet that
+	// late.
 	DefaultUnitTimeout = 2 * time.Second
+	// DefaultResendLimit is how long a gap of a channel that loses nothing may
+	// last before the resend limit counts as reached (C-4): R2 of RFC 9293,
+	// section 3.8.3, is at least so long.
+	DefaultResendLimit = 100 * time.Second
 )
 
 // Fixed limits.
@@ -52,7 +58,13 @@ const (
 	// unorderedWindow is how far behind the newest one a segment of an
 	// unordered channel may be, in segments: 1.6 s at 100 Mbit/s.
 	unorderedWindow = 1 << 14
-	// controlWindow is the same for channel 0, where a segment holds up to 60
+	// reliableWindow is the same where nothing may be lost: as much as an
+	// ordered channel may be ahead.
+	reliableWindow = maxAhead
+	// maxJumps bounds the gaps of an unordered channel whose age is known each
+	// by itself; beyond it a gap counts as old as the one before it.
+	maxJumps = 1 << 10
+	// controlWindow is the same for channel 0, where a segment holds up to 50
 	// messages.
 	controlWindow = 1 << 10
 	// maxReplies bounds the messages that wait to be sent on a peer's demand,
@@ -78,6 +90,12 @@ const (
 	// has not been used in between is given back.
 	idleBytes    = 1 << 20
 	trimInterval = 10 * time.Second
+	// initialRTT is the round-trip time before SetPath: what the layer below
+	// assumes.
+	initialRTT = 166 * time.Millisecond
+	// minPatience is the least time that a gap may last: timers and schedulers
+	// of hosts are late by so much.
+	minPatience = 2 * time.Millisecond
 	// maxDuration bounds the times in Limits, so that backoff cannot overflow.
 	maxDuration = time.Hour
 	// minBufferBytes is enough for one unit in assembly and one complete.
@@ -93,7 +111,7 @@ const (
 	_ = uint(secretLifetime - cookieStep)
 	_ = uint(cookieStep - 7*DefaultHandshakeTimeout)
 	_ = uint(minBufferBytes - 2*(MaxUnit+bufferOverhead))
-	_ = uint(1200 - SegmentHeaderLen - DefaultOpening*newLen)
+	_ = uint(1200 - SegmentHeaderLen - DefaultOpening*acknowledgeLen)
 )
 
 // Limits bound what a Mux holds. A zero field means its default.
@@ -109,9 +127,12 @@ type Limits struct {
 	BufferBytes int
 	// HandshakeTimeout is the wait before the second try, up to an hour.
 	HandshakeTimeout time.Duration
-	// UnitTimeout is how long an incomplete unit of an unordered channel is
-	// kept, up to an hour.
+	// UnitTimeout is how long an incomplete unit of an unordered channel that
+	// may lose is kept, up to an hour.
 	UnitTimeout time.Duration
+	// ResendLimit is how long a channel that loses nothing may wait for a
+	// segment, up to an hour. Then it closes (C-4).
+	ResendLimit time.Duration
 }
 
 func (l Limits) withDefaults() Limits {
@@ -130,6 +151,9 @@ func (l Limits) withDefaults() Limits {
 	if l.UnitTimeout == 0 {
 		l.UnitTimeout = DefaultUnitTimeout
 	}
+	if l.ResendLimit == 0 {
+		l.ResendLimit = DefaultResendLimit
+	}
 	return l
 }
 
@@ -146,6 +170,8 @@ func (l Limits) validate() error {
 		return fmt.Errorf("%w: HandshakeTimeout %v is not in 0…%v", ErrConfig, l.HandshakeTimeout, maxDuration)
 	case l.UnitTimeout < 0 || l.UnitTimeout > maxDuration:
 		return fmt.Errorf("%w: UnitTimeout %v is not in 0…%v", ErrConfig, l.UnitTimeout, maxDuration)
+	case l.ResendLimit < 0 || l.ResendLimit > maxDuration:
+		return fmt.Errorf("%w: ResendLimit %v is not in 0…%v", ErrConfig, l.ResendLimit, maxDuration)
 	}
 	return nil
 }

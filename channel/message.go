@@ -6,12 +6,13 @@ import (
 	"github.com/totg/totg/internal/wire"
 )
 
-// Message types of channel 0 (C-2). 0x0D, CHANNEL_COOKIE, belongs inside a
-// channel's own packets and is not understood here.
+// Message types of channel 0 (C-2), and of COOKIE, which belongs into a segment
+// of the channel that it opens and is not understood here.
 const (
 	typeNew         = 0x0a
 	typeAcknowledge = 0x0b
 	typeFinalize    = 0x0c
+	typeCookie      = 0x0d
 	typeClose       = 0x0e
 )
 
@@ -25,9 +26,9 @@ const (
 
 // message of channel 0, back to back in a control segment (C-2):
 //
-//	NEW          0a | c1 u16 | cookie1 16
-//	ACKNOWLEDGE  0b | id u32 | cookie1 16 | cookie2 16
-//	FINALIZE     0c | id u32 | cookie2 16 | capabilities u16
+//	NEW          0a | c1 u16 | cookie1 8
+//	ACKNOWLEDGE  0b | id u32 | cookie1 8 | cookie2 8
+//	FINALIZE     0c | id u32 | cookie2 8 | capabilities u16
 //	CLOSE        0e | id u32 | opener u8 | reason u16
 //
 // opener is 1 where the sender of CLOSE opened the channel, else 0.

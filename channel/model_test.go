@@ -70,7 +70,7 @@ func runModel(tb testing.TB, ops []byte) {
 	tb.Helper()
 	p := newPair(tb, Limits{})
 	var flights []*flight
-	for _, caps := range []Capabilities{ModeTCP, ModeUDP, ModeTCP, ModeUDP} {
+	for _, caps := range []Capabilities{ModeTCP, ModeUDP, ModeSCTP, ModeZ} {
 		h, _ := p.open(caps)
 		flights = append(flights, &flight{
 			h: h, ordered: caps == ModeTCP, arrived: map[int]bool{}, done: map[int]bool{},
@@ -159,8 +159,8 @@ func FuzzModel(f *testing.F) {
 }
 
 // FuzzHostile: an authenticated peer sends well-formed segments that make no
-// sense: any flags, numbers and lengths, handshake messages at any time, with
-// pauses. Memory must add up and stay bounded, deadlines must lie ahead, and in
+// sense: any flags, numbers and lengths, handshake messages and COOKIE at any
+// time, on channels of all modes, with pauses. Memory must add up and stay bounded, deadlines must lie ahead, and in
 // the end everything must come back.
 func FuzzHostile(f *testing.F) {
 	f.Add([]byte{0, 0, 1, 9, 1, 0, 3, 9, 6, 1, 0, 0, 7, 0, 0, 0})
@@ -176,15 +176,15 @@ func TestHostile(t *testing.T) {
 
 func runHostile(tb testing.TB, ops []byte) {
 	tb.Helper()
-	p := newPair(tb, Limits{BufferBytes: minBufferBytes, Channels: 4, Opening: 2})
+	p := newPair(tb, Limits{BufferBytes: minBufferBytes, Channels: 10, Opening: 2})
 	var ids []ID
-	for _, caps := range []Capabilities{ModeTCP, ModeUDP} {
+	for _, caps := range []Capabilities{ModeTCP, ModeUDP, ModeStreaming1, ModeStreaming2, ModeX, ModeSCTP, ModeY, ModeZ} {
 		h, _ := p.open(caps)
 		ids = append(ids, p.a.lookup(h).id)
 	}
 	for ; len(ops) >= 4; ops = ops[4:] {
 		op, x, y, z := ops[0], uint32(ops[1]), uint32(ops[2]), int(ops[3])
-		id := ids[op>>7]
+		id := ids[op>>5]
 		switch op & 7 {
 		default: // a segment, mostly near the start
 			seq := x << (y >> 4 * 2)
@@ -195,15 +195,19 @@ func runHostile(tb testing.TB, ops []byte) {
 			p.units(p.b)
 		case 6: // a handshake, or a part of one
 			if y&1 == 0 {
-				_, _ = p.a.Open(p.now, Capabilities(y&2/2*7))
+				_, _ = p.a.Open(p.now, Capabilities(y>>1&7))
 			}
 			for range x % 4 {
 				p.pass(p.a, p.b)
 				p.pass(p.b, p.a)
 			}
 			for _, c := range p.a.slots {
-				if c != nil && c.state == Established {
-					ids[x&1] = c.id
+				if c == nil || !p.a.CanSend(c.handle) {
+					continue
+				}
+				ids[x&7] = c.id
+				if y&0x40 != 0 { // early data, or COOKIE for no reason
+					p.giveFast(p.b, p.a.appendCookie(nil, c))
 				}
 			}
 		case 7:

@@ -64,6 +64,9 @@ type Mux struct {
 
 	in      intake
 	stalled queue[*channel] // ordered channels that wait for the ready queue
+	gapAt   time.Duration   // when the patience with a gap ends, or earlier; 0: never
+	rtt     time.Duration
+	jitter  time.Duration
 	events  queue[Event]
 	trimAt  time.Duration // 0: nothing to trim
 }
@@ -95,6 +98,7 @@ func NewMux(now time.Time, cfg Config) (*Mux, error) {
 		half1:       binary.BigEndian.Uint16(seed[4*secretLen:]),
 		half2:       binary.BigEndian.Uint16(seed[4*secretLen+2:]),
 		controlSeen: newWindow(controlWindow),
+		rtt:         initialRTT,
 	}
 	m.in.pool.limit = cfg.Limits.BufferBytes
 	m.in.timeout = cfg.Limits.UnitTimeout
@@ -108,12 +112,12 @@ func (m *Mux) observe(now time.Time) time.Duration {
 }
 
 // Open begins the handshake of a channel with these capabilities; EventOpened
-// or EventRefused follows. ErrMode: this version does not carry the mode.
+// or EventRefused follows. ErrMode: there is no such mode.
 // ErrTooManyOpening, ErrTooManyChannels: try again after an event, or after
 // AppendControl has sent what waits.
 func (m *Mux) Open(now time.Time, caps Capabilities) (Handle, error) {
 	switch {
-	case !caps.Implemented():
+	case !caps.Valid():
 		return Handle{}, ErrMode
 	case m.handshaking >= m.limits.Opening:
 		return Handle{}, ErrTooManyOpening
@@ -146,10 +150,10 @@ func (m *Mux) CloseChannel(now time.Time, h Handle, reason Reason) {
 	}
 }
 
-// AppendSegment appends the next segment of an Established channel: b, 1 to
+// AppendSegment appends the next segment of a channel that CanSend: b, 1 to
 // MaxSegment bytes, is the next piece of the unit that began with first and
-// ends with last. A unit once begun must be finished. It panics in any other
-// state, and where first and last do not make units.
+// ends with last. A unit once begun must be finished. The segment costs Overhead.
+// It panics in any other state, and where first and last do not make units.
 func (m *Mux) AppendSegment(dst []byte, h Handle, first, last bool, b []byte) []byte {
 	return m.appendSegment(dst, h, unitFlags(first, last), b)
 }
@@ -173,8 +177,8 @@ func unitFlags(first, last bool) (flags uint8) {
 
 func (m *Mux) appendSegment(dst []byte, h Handle, flags uint8, b []byte) []byte {
 	c := m.lookup(h)
-	if c == nil || c.state != Established {
-		panic("channel: AppendSegment on a channel that is not established")
+	if c == nil || (c.state != Established && c.state != Finalizing) {
+		panic("channel: AppendSegment on a channel that is not ready")
 	}
 	if len(b) == 0 || len(b) > MaxSegment {
 		panic("channel: AppendSegment of no or too many bytes")
@@ -183,6 +187,12 @@ func (m *Mux) appendSegment(dst []byte, h Handle, flags uint8, b []byte) []byte 
 		panic("channel: AppendSegment begins a unit inside another, or goes on with none")
 	}
 	c.within = flags&flagLast == 0
+	if !c.within {
+		c.unitsSent++
+	}
+	if c.state == Finalizing {
+		dst = m.appendCookie(dst, c)
+	}
 	hdr := header{id: c.id, seq: uint32(c.sent), flags: flags}
 	if !c.remote {
 		hdr.flags |= flagOpener
@@ -207,9 +217,14 @@ func (m *Mux) HandleSegments(now time.Time, b []byte) error {
 			return err
 		}
 		b = rest
-		if h.id == 0 {
+		switch {
+		case h.id == 0:
 			m.handleControl(h.seq, body)
-		} else {
+		case h.flags&flagCookie != 0:
+			if msg, err := parseCookie(h, body); err == nil {
+				m.handleFinalize(&msg)
+			}
+		default:
 			m.receive(h, body)
 		}
 	}
@@ -231,37 +246,52 @@ func (m *Mux) receive(h header, body []byte) {
 	m.in.stats.BytesReceived += uint64(len(body))
 	var why Reason
 	if c.ordered != nil {
-		why = c.ordered.receive(&m.in, h, body)
+		why = c.ordered.receive(&m.in, m.at, h, body)
+		m.noteLoss(c)
 		if c.ordered.stalled() {
 			m.stall(c)
 		}
 	} else {
 		why = c.unordered.receive(&m.in, m.at, h, body)
 	}
-	if why != ReasonNone {
-		m.violate(c, why)
+	if why == ReasonNone {
+		m.watch(c)
+		return
 	}
+	if why != ReasonLoss { // which is nobody's fault
+		m.in.stats.Violations++
+	}
+	m.shut(c, why, false)
 }
 
 // ReadUnit copies the next complete unit into buf, which must have MaxUnit
 // bytes or more, and returns its length. ok is false where there is none. Units
 // of an ordered channel come in order; there is no order between channels.
 func (m *Mux) ReadUnit(buf []byte) (n int, ok bool) {
+	_, n, ok = m.ReadFrom(buf)
+	return n, ok
+}
+
+// ReadFrom is ReadUnit that also tells the channel, which may have closed since.
+func (m *Mux) ReadFrom(buf []byte) (h Handle, n int, ok bool) {
 	if len(buf) < MaxUnit {
 		panic("channel: ReadUnit into a buffer below MaxUnit")
 	}
 	if m.in.ready.len() == 0 {
-		return 0, false
+		return Handle{}, 0, false
 	}
 	u := m.in.ready.pop()
-	n = copy(buf, u.b)
+	h, n = u.from, copy(buf, u.b)
+	if c := m.lookup(h); c != nil {
+		c.unitsReceived++
+	}
 	m.in.pool.put(u)
 	m.in.stats.UnitsDelivered++
 	m.armTrim()
 	if m.stalled.len() > 0 {
 		m.resume()
 	}
-	return n, true
+	return h, n, true
 }
 
 // stall remembers that c has units to deliver and no room for them.
@@ -285,6 +315,8 @@ func (m *Mux) resume() {
 			m.violate(c, why)
 		} else if c.ordered.stalled() {
 			m.stall(c)
+		} else {
+			m.watch(c)
 		}
 	}
 }
@@ -295,7 +327,7 @@ func (m *Mux) Deadline() time.Time {
 	if p := m.in.oldest; p != nil {
 		at = sooner(at, p.at+m.in.timeout)
 	}
-	at = sooner(at, m.trimAt)
+	at = sooner(sooner(at, m.trimAt), m.gapAt)
 	if at == 0 {
 		return time.Time{}
 	}
@@ -310,14 +342,18 @@ func sooner(a, b time.Duration) time.Duration {
 	return a
 }
 
-// HandleTimeout repeats or ends handshakes that are due, and drops incomplete
-// units that are too old. Calls that are too early do nothing.
+// HandleTimeout repeats or ends handshakes that are due, deals with gaps that have
+// lasted too long, and drops incomplete units that are too old. Calls that are
+// too early do nothing.
 func (m *Mux) HandleTimeout(now time.Time) {
 	at := m.observe(now)
 	if m.handshakeAt != 0 && m.handshakeAt <= at {
 		m.retry()
 	}
 	m.in.expire(at)
+	if m.gapAt != 0 && m.gapAt <= at {
+		m.checkGaps()
+	}
 	if m.trimAt != 0 && m.trimAt <= at {
 		m.trimAt = 0
 		m.in.pool.trim()
@@ -337,7 +373,11 @@ func (m *Mux) PollEvent() (Event, bool) {
 	if m.events.len() == 0 {
 		return Event{}, false
 	}
-	return m.events.pop(), true
+	e := m.events.pop()
+	if e.Kind == EventLost {
+		m.takeLoss(&e)
+	}
+	return e, true
 }
 
 // Stats returns the counters.

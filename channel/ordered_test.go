@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -73,13 +74,13 @@ func TestOrderedNothingKept(t *testing.T) {
 // TestOrderedWaits: one lost segment holds back all that follow, and nothing is
 // skipped, however long it takes.
 func TestOrderedWaits(t *testing.T) {
-	p := newPair(t, Limits{})
+	p := newPair(t, Limits{ResendLimit: time.Hour})
 	h, _ := p.open(ModeTCP)
 	missing := p.a.AppendSegment(nil, h, true, true, []byte("first"))
 	for i := range 3 * maxReady {
 		p.give(p.b, p.a.AppendSegment(nil, h, true, true, unit(i, 30)))
 	}
-	p.now = p.now.Add(24 * 3600e9)
+	p.now = p.now.Add(time.Hour - 1)
 	p.b.HandleTimeout(p.now)
 	if got := p.units(p.b); len(got) != 0 {
 		t.Fatalf("%d units came before the first", len(got))
@@ -219,7 +220,7 @@ func TestViolations(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 			// Stragglers are counted, and nobody is told again.
-			p.give(p.b, append(appendHeader(nil, header{id: id, flags: flagsKnown}, 1), 0))
+			p.give(p.b, append(appendHeader(nil, header{id: id, flags: flagsData}, 1), 0))
 			if s := p.b.Stats(); s.UnknownChannel != 1 || p.b.ControlPending() {
 				t.Errorf("straggler: %+v", s)
 			}
@@ -232,7 +233,7 @@ func TestFarthestAhead(t *testing.T) {
 	p := newPair(t, Limits{})
 	at, to := p.open(ModeTCP)
 	send := func(seq uint32) {
-		h := header{id: p.a.lookup(at).id, seq: seq, flags: flagsKnown}
+		h := header{id: p.a.lookup(at).id, seq: seq, flags: flagsData}
 		p.give(p.b, append(appendHeader(nil, h, 1), 1))
 	}
 	send(maxAhead - 1)

@@ -33,13 +33,15 @@ type buffer struct {
 	b     []byte // filled part; the capacity is that of the class
 	flags uint8
 	class uint8
+	from  Handle        // channel of a unit that is complete
+	at    time.Duration // arrival of a segment that waits
+	shows bool          // … on an ordered channel, as the newest: it showed a gap
 
 	// Of a segment on an unordered channel that waits for its unit.
 	owner      *unordered // nil in every other use
 	seq        uint64
-	run        run           // that it belongs to; valid at the run's two ends
-	at         time.Duration // arrival
-	prev, next *buffer       // in order of arrival
+	run        run     // that it belongs to; valid at the run's two ends
+	prev, next *buffer // in order of arrival
 }
 
 // pool is the memory for received data: buffers and rings of buffers. What is

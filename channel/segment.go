@@ -8,9 +8,11 @@ const (
 	flagLast   = 1 << 1 // the unit's last segment
 	flagOpener = 1 << 2 // the sender of the segment opened the channel
 	flagToEnd  = 1 << 3 // no length: the bytes reach to the symbol's end
+	flagCookie = 1 << 4 // COOKIE instead of a piece of a unit (C-2)
 
 	flagsWhole = flagFirst | flagLast
-	flagsKnown = flagsWhole | flagOpener | flagToEnd
+	flagsData  = flagsWhole | flagOpener | flagToEnd
+	flagsKnown = flagsData | flagCookie
 )
 
 // header of a segment (R-1, C-6: sequence numbers have 32 bits on the wire):
@@ -78,10 +80,14 @@ func check(b []byte) error {
 		if err != nil {
 			return err
 		}
-		if h.id == 0 {
-			if err := checkMessages(body); err != nil {
-				return err
-			}
+		switch {
+		case h.id == 0:
+			err = checkMessages(body)
+		case h.flags&flagCookie != 0:
+			_, err = parseCookie(h, body)
+		}
+		if err != nil {
+			return err
 		}
 		b = rest
 	}

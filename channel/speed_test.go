@@ -64,7 +64,7 @@ func (x *traffic) deliver(symbol []byte) (n int) {
 
 // TestNoAllocations: steady traffic allocates nothing, in order or not.
 func TestNoAllocations(t *testing.T) {
-	for _, caps := range []Capabilities{ModeTCP, ModeUDP} {
+	for caps := range ModeTCP + 1 {
 		for _, size := range []int{60, 1000, 1500, 54_000} {
 			for _, swap := range []bool{false, true} {
 				x := newTraffic(t, caps, size, swap)
@@ -82,7 +82,7 @@ func TestNoAllocations(t *testing.T) {
 // TestNoAllocationsGap: a gap of a hundred segments that opens and closes again
 // and again allocates nothing.
 func TestNoAllocationsGap(t *testing.T) {
-	for _, caps := range []Capabilities{ModeTCP, ModeUDP} {
+	for caps := range ModeTCP + 1 {
 		p := newPair(t, Limits{})
 		h, _ := p.open(caps)
 		var missing, b []byte

@@ -18,6 +18,13 @@ type channel struct {
 	carried [handshakeTries]uint32 // control segments that carried FINALIZE
 	sentFin int                    // how many of them
 
+	since    time.Duration // when it was made, then when it was Established
+	patience time.Duration // with a gap, 0: the default
+
+	unitsSent, unitsReceived uint64
+	lost                     uint64 // segments given up, as reported
+	lossQueued               bool   // an EventLost waits
+
 	waiting uint8  // kinds of messages that wait to be sent, as bits
 	sent    uint64 // segments sent: the next sequence number
 	within  bool   // the last segment sent did not end its unit
@@ -31,9 +38,9 @@ type channel struct {
 // listen makes the receiving side.
 func (c *channel) listen() {
 	if c.caps&Ordered != 0 {
-		c.ordered = &ordered{}
+		c.ordered = newOrdered(c)
 	} else {
-		c.unordered = newUnordered()
+		c.unordered = newUnordered(c)
 	}
 }
 
@@ -126,7 +133,7 @@ func (m *Mux) newChannel(id ID, caps Capabilities, remote bool) *channel {
 		m.gens = append(m.gens, 0)
 	}
 	m.gens[slot]++
-	c := &channel{id: id, caps: caps, remote: remote, handle: Handle{slot, m.gens[slot]}}
+	c := &channel{id: id, caps: caps, remote: remote, handle: Handle{slot, m.gens[slot]}, since: m.at}
 	m.slots[slot] = c
 	t := m.table(remote)
 	t.slots++
@@ -166,7 +173,7 @@ func (m *Mux) establish(c *channel) {
 	if c.state == Finalizing {
 		m.handshaking--
 	}
-	c.state = Established
+	c.state, c.since = Established, m.at
 	m.in.stats.Opened++
 	m.event(Event{Kind: EventOpened, Handle: c.handle, ID: c.id, Capabilities: c.caps, ByPeer: c.remote})
 	m.rearm()

@@ -3,15 +3,21 @@ package channel
 import "time"
 
 // unordered receives one direction of a channel whose units are delivered as
-// soon as they are complete and may be lost (ModeUDP, C-4). Segments of units
-// that are not complete wait in the ring, joined into runs: neighbours of the
-// same unit. A run's two ends know its extent, so that a segment costs the same
+// soon as they are complete (C-4): modes UDP and Z, whose units may be lost, X,
+// which closes when one is, and SCTP, which loses none. Segments of units that
+// are not complete wait in the ring, joined into runs: neighbours of the same
+// unit. A run's two ends know its extent, so that a segment costs the same
 // whatever the size of its unit.
 type unordered struct {
-	window window
-	ring   []*buffer // waiting segments by number; covers low … window.end-1
-	low    uint64    // none waits below
-	held   int       // segments in the ring
+	handle  Handle
+	window  window
+	strict  bool      // every segment counts: X, SCTP
+	patient bool      // … and what is missing may still come: SCTP
+	jumps   jumps     // if strict
+	late    uint64    // segments behind the window, dropped
+	ring    []*buffer // waiting segments by number; covers low … window.end-1
+	low     uint64    // none waits below
+	held    int       // segments in the ring
 }
 
 // run is a series of neighbouring segments of one unit.
@@ -20,7 +26,35 @@ type run struct {
 	sum    int    // bytes in all
 }
 
-func newUnordered() *unordered { return &unordered{window: newWindow(unorderedWindow)} }
+func newUnordered(c *channel) *unordered {
+	u := &unordered{handle: c.handle, strict: c.caps&CloseOnLoss != 0}
+	u.patient = u.strict && c.caps&Resend != 0
+	size := unorderedWindow
+	if u.patient {
+		size = reliableWindow
+	}
+	u.window = newWindow(size)
+	return u
+}
+
+// gap is when the oldest gap showed; ok is false if there is none, or none that
+// counts.
+func (u *unordered) gap() (since time.Duration, ok bool) {
+	if u.jumps.list.len() == 0 {
+		return 0, false
+	}
+	return u.jumps.list.front().at, true
+}
+
+// noRoom is what a segment does for which there is no room: it breaks a channel
+// of which every segment counts.
+func (u *unordered) noRoom(in *intake, n uint64) Reason {
+	if u.strict {
+		return ReasonOverflow
+	}
+	in.stats.NoRoom += n
+	return ReasonNone
+}
 
 // receive takes a segment. A reason other than ReasonNone breaks the channel.
 func (u *unordered) receive(in *intake, at time.Duration, h header, body []byte) Reason {
@@ -28,12 +62,22 @@ func (u *unordered) receive(in *intake, at time.Duration, h header, body []byte)
 	switch {
 	case !ok:
 		in.stats.Late++
+		u.late++
 		return ReasonNone
 	case u.window.has(seq):
 		in.stats.Duplicates++
 		return ReasonNone
 	}
+	if u.strict {
+		u.jumps.add(&u.window, seq, at)
+	}
 	u.window.mark(seq)
+	if u.strict && !u.jumps.advance(&u.window) {
+		if u.patient { // more open than any correct peer leaves
+			return ReasonOverflow
+		}
+		return ReasonLoss
+	}
 	u.forget(in)
 	if h.flags&flagsWhole != flagsWhole {
 		return u.piece(in, at, seq, h.flags, body)
@@ -41,8 +85,8 @@ func (u *unordered) receive(in *intake, at time.Duration, h header, body []byte)
 	if !u.fits(seq, h.flags) {
 		return ReasonFraming
 	}
-	if in.full() || !in.deliver(body) {
-		in.stats.NoRoom++
+	if in.full() || !in.deliver(u.handle, body) {
+		return u.noRoom(in, 1)
 	}
 	return ReasonNone
 }
@@ -107,23 +151,22 @@ func (u *unordered) piece(in *intake, at time.Duration, seq uint64, flags uint8,
 		return ReasonFraming
 	}
 	if starts && ends {
-		u.complete(in, all, seq, body)
-		return ReasonNone
+		return u.complete(in, all, seq, body)
 	}
 	if !u.cover(in, seq) {
-		in.stats.NoRoom++
-		return ReasonNone
+		return u.noRoom(in, 1)
 	}
 	b := in.pool.get(len(body))
 	if b == nil {
-		in.stats.NoRoom++
-		return ReasonNone
+		return u.noRoom(in, 1)
 	}
 	b.b = append(b.b, body...)
 	b.owner, b.seq, b.flags, b.at = u, seq, flags, at
 	u.ring[seq&uint64(len(u.ring)-1)] = b
 	u.held++
-	in.wait(b)
+	if !u.strict {
+		in.wait(b)
+	}
 	u.waiting(all.lo).run = all
 	u.waiting(all.hi).run = all
 	return ReasonNone
@@ -131,13 +174,13 @@ func (u *unordered) piece(in *intake, at time.Duration, seq uint64, flags uint8,
 
 // complete delivers the unit that a run makes; the segment seq of it is body,
 // the others wait.
-func (u *unordered) complete(in *intake, all run, seq uint64, body []byte) {
+func (u *unordered) complete(in *intake, all run, seq uint64, body []byte) (why Reason) {
 	var unit *buffer
 	if !in.full() {
 		unit = in.pool.get(all.sum)
 	}
 	if unit == nil {
-		in.stats.NoRoom += all.hi - all.lo + 1
+		why = u.noRoom(in, all.hi-all.lo+1)
 	}
 	for i := all.lo; i <= all.hi; i++ {
 		piece := body
@@ -153,11 +196,12 @@ func (u *unordered) complete(in *intake, all run, seq uint64, body []byte) {
 		}
 	}
 	if unit != nil {
-		in.ready.push(unit)
+		in.push(u.handle, unit)
 	}
 	if u.held == 0 {
 		u.rest(in)
 	}
+	return why
 }
 
 // cover makes the ring reach from the lowest waiting segment, seq included, to
@@ -176,7 +220,7 @@ func (u *unordered) cover(in *intake, seq uint64) bool {
 		u.low = low
 	}
 	// Twice the need, so that growth and the walk above are rare.
-	need := min(2*int(u.window.end-low), unorderedWindow)
+	need := min(2*int(u.window.end-low), 64*len(u.window.seen))
 	if need <= len(u.ring) {
 		u.low = low
 		return true
@@ -201,7 +245,9 @@ func (u *unordered) cover(in *intake, seq uint64) bool {
 func (u *unordered) drop(in *intake, b *buffer) {
 	u.ring[b.seq&uint64(len(u.ring)-1)] = nil
 	u.held--
-	in.unwait(b)
+	if !u.strict {
+		in.unwait(b)
+	}
 	in.pool.put(b)
 }
 

@@ -28,33 +28,36 @@ type txSymbol struct {
 
 // txBlock is the sender's knowledge of one block.
 type txBlock struct {
-	symbols  []txSymbol
-	class    Class
-	closed   bool
-	done     bool // complete, or given up
-	deficit  int  // symbols that the receiver lacks, by the newest receipt
-	inFlight int  // datagrams for it whose fate no receipt has shown
-	repairs  uint16
-	longest  int           // longest coded form, bytes
-	born     time.Duration // birth of its first symbol
-	newest   time.Duration // … and of its newest
-	served   time.Duration // when nothing more was to be sent for it since the last attempt, 0: not yet
-	attempts int           // rounds of sending that receipts showed to be in vain
-	limit    int           // K
-	lastPN   uint64        // newest transmission
-	sends    int           // datagrams sent for it so far
-	key      needKey       // of need
-	need     float64
+	symbols   []txSymbol
+	class     Class
+	closed    bool
+	done      bool          // complete, or given up
+	once      bool          // nothing of it is sent again
+	byDefault bool          // a symbol has the deadline of the configuration
+	patience  time.Duration // the longest deadline of the others
+	deficit   int           // symbols that the receiver lacks, by the newest receipt
+	inFlight  int           // datagrams for it whose fate no receipt has shown
+	repairs   uint16
+	longest   int           // longest coded form, bytes
+	born      time.Duration // birth of its first symbol
+	newest    time.Duration // … and of its newest
+	served    time.Duration // when nothing more was to be sent for it since the last attempt, 0: not yet
+	attempts  int           // rounds of sending that receipts showed to be in vain
+	limit     int           // K
+	lastPN    uint64        // newest transmission
+	sends     int           // datagrams sent for it so far
+	key       needKey       // of need
+	need      float64
 }
 
 // blockStore holds the sender's blocks [oldest, next) and their symbols.
 type blockStore struct {
 	ring         []txBlock
 	oldest, next uint64
-	open         [NumClasses]uint64 // id of the open block plus one, 0 if none
-	symbols      int                // in [oldest, next)
-	window       int                // symbols that the receiver holds
-	unreceipted  int                // sum of deficits
+	open         [numSlots]uint64 // id of the open block plus one, 0 if none
+	symbols      int              // in [oldest, next)
+	window       int              // symbols that the receiver holds
+	unreceipted  int              // sum of deficits
 	pool         [][]byte
 	lists        [][]txSymbol // of blocks that are gone
 }
@@ -90,32 +93,50 @@ func (s *blockStore) list() []txSymbol {
 }
 
 type newSymbol struct {
-	class Class
-	size  int
-	tag   uint64
-	limit int // K of the block that it opens, if it opens one
+	class    Class
+	size     int
+	tag      uint64
+	limit    int           // K of the block that it opens, if it opens one
+	deadline time.Duration // 0: that of the configuration
+	once     bool
 }
 
-// opens reports whether the next symbol of the class opens a block; one that is
+// numSlots is how many blocks are open at a time: one of each class, and one of
+// symbols that are sent once.
+const numSlots = NumClasses + 1
+
+// slot says which open block the symbol belongs to.
+func (y *newSymbol) slot() int { return slotOf(y.class, y.once) }
+
+func slotOf(class Class, once bool) int {
+	if once {
+		return NumClasses
+	}
+	return int(class)
+}
+
+// opens reports whether the next symbol of the slot opens a block; one that is
 // older than age is closed first.
-func (s *blockStore) opens(at time.Duration, class Class, age time.Duration) bool {
-	if id := s.open[class]; id > 0 && at-s.block(id-1).born > age {
+func (s *blockStore) opens(at time.Duration, slot int, age time.Duration) bool {
+	if id := s.open[slot]; id > 0 && at-s.block(id-1).born > age {
 		s.close(id - 1)
 	}
-	return s.open[class] == 0
+	return s.open[slot] == 0
 }
 
 func (s *blockStore) commit(at time.Duration, n newSymbol) Transmission {
 	if n.size <= 0 || n.size > MaxSymbol || !s.canOpen() {
 		panic("reliability: commit of an empty symbol or beyond the window")
 	}
-	if s.open[n.class] == 0 {
-		*s.block(s.next) = txBlock{symbols: s.list(), class: n.class, born: at, limit: n.limit}
+	slot := n.slot()
+	if s.open[slot] == 0 {
+		*s.block(s.next) = txBlock{symbols: s.list(), class: n.class, once: n.once, born: at, limit: n.limit}
 		s.next++
-		s.open[n.class] = s.next
+		s.open[slot] = s.next
 	}
-	id := s.open[n.class] - 1
+	id := s.open[slot] - 1
 	b := s.block(id)
+	b.patience, b.byDefault = max(b.patience, n.deadline), b.byDefault || n.deadline == 0
 	coded := s.buffer()[:rlc.LengthLen+n.size]
 	s.pool = s.pool[:len(s.pool)-1]
 	rlc.PutLength(coded, n.size)
@@ -208,8 +229,8 @@ func (s *blockStore) finish(id uint64) {
 func (s *blockStore) close(id uint64) {
 	b := s.block(id)
 	b.closed = true
-	if s.open[b.class] == id+1 {
-		s.open[b.class] = 0
+	if slot := slotOf(b.class, b.once); s.open[slot] == id+1 {
+		s.open[slot] = 0
 	}
 }
 

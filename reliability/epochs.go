@@ -51,20 +51,3 @@ func (e *epochRing) report(out []Epoch, largest uint64, arrival time.Duration) i
 	}
 	return e.n - from
 }
-
-// epochClock numbers the sender's send intervals of clamp(RTT/8, 5, 50 ms).
-type epochClock struct {
-	id  uint8
-	end time.Duration
-}
-
-// tick returns the epoch of a datagram sent at the given time, and whether it
-// is the epoch's first.
-func (c *epochClock) tick(at, rtt time.Duration) (id uint8, first bool) {
-	if at >= c.end {
-		c.id++
-		c.end = at + min(max(rtt/8, epochMin), epochMax)
-		first = true
-	}
-	return c.id, first
-}

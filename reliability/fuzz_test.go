@@ -14,7 +14,7 @@ func FuzzSender(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 200, 100, 50, 25, 12, 6, 3, 1, 0})
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		now := time.Unix(0, 0)
-		s := NewSender(now, SenderConfig{Rate: 1e8, Redundancy: Auto})
+		s := NewSender(now, SenderConfig{Rate: fixed(1e8), Redundancy: Auto})
 		var out Outcome
 		for len(ops) >= 4 {
 			op, a, b, c := ops[0], ops[1], ops[2], ops[3]

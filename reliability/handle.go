@@ -3,6 +3,7 @@ package reliability
 import (
 	"time"
 
+	"github.com/totg/totg/reliability/rate"
 	"github.com/totg/totg/reliability/rlc"
 )
 
@@ -35,6 +36,7 @@ func (s *Sender) HandleReceipt(now time.Time, c *Receipt, out *Outcome) error {
 	s.backoff = 0
 	s.store.window = int(min(c.Window, DefaultWindow)) / rlc.BufferLen
 	s.sample(at, c, largest)
+	s.adapt(now, c, largest)
 	s.finishBlocks(base, out)
 	covered := s.applyStates(c, first, out)
 	s.stall.add(at, s.rtt.value(), s.oldestBulk(at))
@@ -71,6 +73,15 @@ func (s *Sender) receiptAgrees(c *Receipt, first uint64) bool {
 	}
 }
 
+// adapt tells the rate control what the receipt shows.
+func (s *Sender) adapt(now time.Time, c *Receipt, largest uint64) {
+	s.rate.OnReceipt(now, &rate.Report{
+		Largest: largest, Arrival: c.Arrival, Hold: c.Hold, Datagrams: c.Datagrams, Gaps: c.Gaps, CE: c.CE,
+		Epochs: c.Epochs[:c.NumEpochs],
+	})
+	s.pacer.rate = s.rate.Rate(now)
+}
+
 // oldestBulk is the age of the oldest bulk block, finished by this receipt or not;
 // 0 if there is none.
 func (s *Sender) oldestBulk(at time.Duration) time.Duration {
@@ -82,21 +93,14 @@ func (s *Sender) oldestBulk(at time.Duration) time.Duration {
 	return 0
 }
 
-// sample updates round-trip time, loss, price, reordering and one-way delay.
+// sample updates round-trip time, loss, price and reordering.
 func (s *Sender) sample(at time.Duration, c *Receipt, largest uint64) {
 	if s.log.known(largest) && (largest > s.largest || !s.rtt.sampled) {
-		sent, first := s.log.at(largest).at, !s.rtt.sampled
+		sent := s.log.at(largest).at
 		hold := time.Duration(c.Hold) * timeUnit * time.Microsecond
 		if c.Hold < 65535 && at-sent > hold {
 			s.rtt.add(at - sent - hold)
 		}
-		// The clocks differ by a constant; only changes mean anything, and
-		// 32 bits of microseconds wrap every 71 minutes.
-		delay := time.Duration(int32(c.Arrival-uint32(sent.Microseconds()))) * time.Microsecond
-		if first || delay < s.leastDelay {
-			s.leastDelay = delay
-		}
-		s.lastDelay = delay
 	}
 	s.largest = max(s.largest, largest)
 	s.loss.add(at, largest, c.Datagrams, c.Gaps)

@@ -47,8 +47,6 @@ const (
 
 // Timing.
 const (
-	// epochMin and epochMax clamp the length of an epoch, RTT/8 (W-5).
-	epochMin, epochMax = 5 * time.Millisecond, 50 * time.Millisecond
 	// receiptMin and receiptMax clamp the receipt period, RTT/8.
 	receiptMin, receiptMax = 5 * time.Millisecond, 25 * time.Millisecond
 	// echoMeasured is how many receipts must be known about for q̂ to count.

@@ -61,13 +61,12 @@ func (s *Sender) Next(now time.Time, waiting [NumClasses]bool) Choice {
 // needed returns what to send for the oldest block of the class that needs it.
 // A Deadline or Interactive block that is too old is given up on the way.
 func (s *Sender) needed(at time.Duration, class Class) Transmission {
-	limit := max(s.cfg.Deadline, 2*s.rtt.value())
 	for id := s.store.oldest; id < s.store.next; id++ {
 		b := s.store.block(id)
 		if b.class != class || b.done {
 			continue
 		}
-		if (class == Deadline || class == Interactive) && at-b.newest > limit {
+		if (class == Deadline || class == Interactive) && at-b.newest > s.patience(b) {
 			s.abandoned += uint64(b.deficit)
 			s.store.finish(id)
 			continue
@@ -81,9 +80,20 @@ func (s *Sender) needed(at time.Duration, class Class) Transmission {
 	return Transmission{}
 }
 
+// patience is how long after its newest symbol a block is given up.
+func (s *Sender) patience(b *txBlock) time.Duration {
+	if b.byDefault {
+		return max(b.patience, s.cfg.Deadline, 2*s.rtt.value())
+	}
+	return b.patience
+}
+
 // wants reports whether a block is due for another datagram while new data
 // waits.
 func (s *Sender) wants(at time.Duration, b *txBlock) bool {
+	if b.once {
+		return false
+	}
 	if b.inFlight < b.deficit {
 		return true
 	}
@@ -135,7 +145,7 @@ func (s *Sender) spaced(b *txBlock) bool {
 func (s *Sender) spare() Transmission {
 	best, most := uint64(0), 0.0
 	for id := s.store.oldest; id < s.store.next; id++ {
-		if p := s.need(s.store.block(id)); p > most {
+		if p := s.need(s.store.block(id)); p > most && !s.store.block(id).once {
 			best, most = id, p
 		}
 	}

@@ -94,7 +94,7 @@ func (s *Sender) steer(at time.Duration, r *Receipt) {
 // wasteTarget is the share of useless arrivals worth having for the time that it
 // saves.
 func (s *Sender) wasteTarget() float64 {
-	datagram := 8 * fullDatagram / float64(s.cfg.Rate) // seconds
+	datagram := 8 * fullDatagram / float64(s.Capacity()) // seconds
 	block := float64(s.blockLimit()) * datagram / max(1-s.loss.value(), 0.01)
 	return wasteFast + (wasteSlow-wasteFast)*min(block/slowBlock.Seconds(), 1)
 }
@@ -133,7 +133,7 @@ func (s *Sender) account(how sending, class Class, size int) {
 func (s *Sender) blockLimit() int {
 	rtt := s.rtt.value()
 	lag := rtt + receiptPeriod(rtt)
-	flight := float64(s.cfg.Rate) / (8 * fullDatagram) * lag.Seconds()
+	flight := float64(s.Capacity()) / (8 * fullDatagram) * lag.Seconds()
 	p := s.loss.value()
 	k := blockSigmas * math.Sqrt(flight*p*(1-p)*s.loss.inflation(int(flight)+1))
 	short := max(k*s.price.patience, flight*(1-p)/blockShare)

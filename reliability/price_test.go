@@ -8,7 +8,7 @@ import (
 // TestAttemptsPayLess: each round of sending that was in vain makes a block's price
 // fall, and only so often.
 func TestAttemptsPayLess(t *testing.T) {
-	s := NewSender(time.Unix(0, 0), SenderConfig{Rate: 1e7, Redundancy: Auto})
+	s := NewSender(time.Unix(0, 0), SenderConfig{Rate: fixed(1e7), Redundancy: Auto})
 	last := 1.0
 	for attempts := range lateAttempts + 1 {
 		theta := s.theta(&txBlock{class: Bulk, attempts: attempts})
@@ -25,7 +25,7 @@ func TestAttemptsPayLess(t *testing.T) {
 // TestAttempts: what receipts show to have been in vain counts as an attempt, and
 // what they say nothing of does not.
 func TestAttempts(t *testing.T) {
-	s := NewSender(time.Unix(0, 0), SenderConfig{Rate: 1e7, Redundancy: Auto})
+	s := NewSender(time.Unix(0, 0), SenderConfig{Rate: fixed(1e7), Redundancy: Auto})
 	s.price.theta = priceMax
 	b := &txBlock{class: Bulk, closed: true, deficit: 1, inFlight: 2}
 	for i, c := range []struct {
@@ -45,7 +45,7 @@ func TestAttempts(t *testing.T) {
 // length of blocks, what a busy one leaves does.
 func TestIdleKeepsPatience(t *testing.T) {
 	for _, busy := range []bool{false, true} {
-		s := NewSender(time.Unix(0, 0), SenderConfig{Rate: 1e7, Redundancy: Auto})
+		s := NewSender(time.Unix(0, 0), SenderConfig{Rate: fixed(1e7), Redundancy: Auto})
 		for i := range 20 {
 			s.sent += 100
 			s.spares += 60

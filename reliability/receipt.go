@@ -4,19 +4,11 @@ import (
 	"encoding/binary"
 
 	"github.com/totg/totg/internal/wire"
+	"github.com/totg/totg/reliability/rate"
 )
 
-// Epoch is what a receiver knows of one send interval (W-5). The sender knows
-// when it sent each packet number, so the receiver reports numbers and arrival
-// times and the sender computes the one-way delays.
-type Epoch struct {
-	ID        uint8
-	Count     uint16 // datagrams that arrived, at most 65,535
-	FirstPN   uint16 // largest packet number minus the epoch's first to arrive
-	LastPN    uint16 // largest packet number minus the epoch's last to arrive
-	FirstTime uint16 // arrival before the largest's, in units of 16 µs
-	LastTime  uint16
-}
+// Epoch is what a receiver knows of one send interval (W-5).
+type Epoch = rate.Epoch
 
 const epochLen = 11
 

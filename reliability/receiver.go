@@ -11,8 +11,8 @@ import (
 type ReceiverConfig struct {
 	// Window is the receive window in bytes; 0 means DefaultWindow.
 	Window int
-	// Rate is the rate of the return path in bit/s: the budget of receipts is
-	// a share of it. It must be positive.
+	// Rate is the rate of the return path in bit/s until SetRate: the budget of
+	// receipts is a share of it. It must be positive.
 	Rate int64
 }
 
@@ -107,6 +107,10 @@ func NewReceiver(now time.Time, cfg ReceiverConfig) *Receiver {
 // SetRTT tells the receiver the round-trip time that the sender half of this
 // side measured: it sets the receipt period.
 func (r *Receiver) SetRTT(rtt time.Duration) { r.rtt = rtt }
+
+// SetRate tells the receiver the rate of the return path in bit/s. It must be
+// positive.
+func (r *Receiver) SetRate(rate int64) { r.cfg.Rate = rate }
 
 // Arrival describes a datagram that opened.
 type Arrival struct {

@@ -4,13 +4,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/totg/totg/reliability/rate"
 	"github.com/totg/totg/reliability/rlc"
 )
 
 // SenderConfig configures a Sender.
 type SenderConfig struct {
-	// Rate is the pacing rate in bit/s of IP bytes (G-5). It must be positive.
-	Rate int64
+	// Rate is how the sending rate is found (G-4).
+	Rate rate.Config
 	// Deadline is the age at which a symbol of class Deadline or Interactive
 	// is given up; 0 means DefaultDeadline. Twice the round-trip time counts
 	// where that is more (C-7).
@@ -34,8 +35,8 @@ type SenderConfig struct {
 type Sender struct {
 	cfg   SenderConfig
 	start time.Time
+	rate  *rate.Controller
 	pacer pacer
-	clock epochClock
 	rtt   rttEstimator
 	loss  lossMeter
 	price price
@@ -70,8 +71,7 @@ type Sender struct {
 	proactive  uint64
 	spares     uint64
 	abandoned  uint64
-	lastDelay  time.Duration // newest one-way delay, receiver's clock minus ours
-	leastDelay time.Duration
+	again      [NumClasses]uint64
 }
 
 // NewSender returns a Sender. It panics if the configuration is invalid.
@@ -79,12 +79,13 @@ func NewSender(now time.Time, cfg SenderConfig) *Sender {
 	if cfg.Deadline == 0 {
 		cfg.Deadline = DefaultDeadline
 	}
-	if cfg.Rate <= 0 || cfg.Deadline < 0 || !(cfg.Redundancy >= 0) {
-		panic("reliability: sender needs a positive rate and deadline, and no negative redundancy")
+	if cfg.Deadline < 0 || !(cfg.Redundancy >= 0) {
+		panic("reliability: sender needs a positive deadline, and no negative redundancy")
 	}
+	control := rate.New(now, cfg.Rate)
 	return &Sender{
 		price: price{theta: priceFirst, patience: patienceFirst, gain: priceGainFirst}, credit: cfg.Redundancy * redundancyCredit,
-		cfg: cfg, start: now, pacer: pacer{rate: cfg.Rate},
+		cfg: cfg, start: now, rate: control, pacer: pacer{rate: control.Rate(now)},
 		store: newBlockStore(), log: newTransmissionLog(),
 	}
 }
@@ -105,11 +106,39 @@ func (t Transmission) Some() bool { return t.valid }
 func (t Transmission) Block() uint64 { return t.block }
 
 // CanSend reports whether the pacing schedule allows a datagram now.
-func (s *Sender) CanSend(now time.Time) bool { return s.pacer.ready(now.Sub(s.start)) }
+func (s *Sender) CanSend(now time.Time) bool {
+	return s.pacer.ready(now.Sub(s.start)) && !now.Before(s.rate.Hold())
+}
 
 // NextSend is when to ask CanSend again: when a burst that the schedule allows is
 // due (G-5), at the latest pacerBurst after CanSend became true.
-func (s *Sender) NextSend() time.Time { return s.start.Add(s.pacer.wake()) }
+func (s *Sender) NextSend() time.Time {
+	wake := s.start.Add(s.pacer.wake())
+	if hold := s.rate.Hold(); hold.After(wake) {
+		return hold
+	}
+	return wake
+}
+
+// Rate is the sending rate at now, in bit/s of IP bytes.
+func (s *Sender) Rate(now time.Time) int64 { return s.rate.Rate(now) }
+
+// Control is what rate control knows and does.
+func (s *Sender) Control(now time.Time) rate.Snapshot { return s.rate.Snapshot(now) }
+
+// Capacity is what the path is estimated to carry, in bit/s of IP bytes.
+func (s *Sender) Capacity() int64 { return s.rate.Estimate() }
+
+// Settled reports that rate control has found the capacity (G-3).
+func (s *Sender) Settled() bool { return s.rate.Phase() == rate.Run }
+
+// Measuring reports that small datagrams are wanted, with or without a symbol, until
+// enough of them were answered (HELLO, G-3).
+func (s *Sender) Measuring() bool { return s.rate.Phase() == rate.Hello }
+
+// MaxDatagram is the size of the largest datagram with a new symbol to send now, in
+// IP bytes: while nothing is known of the path, small ones measure it (G-3).
+func (s *Sender) MaxDatagram() int { return s.rate.MaxDatagram() }
 
 // OnIdle notes that the schedule allowed a datagram and there was none to send,
 // so that the unused time does not add up to a burst.
@@ -119,10 +148,7 @@ func (s *Sender) OnIdle() { s.pacer.onIdle() }
 func (s *Sender) NextPN() uint64 { return s.log.next }
 
 // Epoch is the epoch of a datagram sent now (W-5).
-func (s *Sender) Epoch(now time.Time) uint8 {
-	id, _ := s.clock.tick(now.Sub(s.start), s.rtt.value())
-	return id
-}
+func (s *Sender) Epoch(now time.Time) uint8 { return s.rate.Epoch(now) }
 
 // CanOpen reports whether there is room for a new symbol: in the window, and
 // before the first receipt, when nothing is known of the path, in the first flight.
@@ -141,12 +167,28 @@ func (s *Sender) Buffer() []byte {
 // Outcome.Acked when a receipt shows the symbol. The caller must have asked
 // CanOpen.
 func (s *Sender) Commit(now time.Time, class Class, n int, tag uint64) Transmission {
+	return s.commit(now, newSymbol{class: class, size: n, tag: tag})
+}
+
+// CommitUntil is Commit for a symbol of class Interactive or Deadline that is of
+// use for that long; 0 is the deadline of the configuration.
+func (s *Sender) CommitUntil(now time.Time, class Class, n int, deadline time.Duration) Transmission {
+	return s.commit(now, newSymbol{class: class, size: n, deadline: deadline})
+}
+
+// CommitOnce is Commit for a symbol of class Deadline that is sent once: no copy,
+// no repair, whatever becomes of it.
+func (s *Sender) CommitOnce(now time.Time, n int) Transmission {
+	return s.commit(now, newSymbol{class: Deadline, size: n, once: true})
+}
+
+func (s *Sender) commit(now time.Time, y newSymbol) Transmission {
 	age := blockRTTs * s.rtt.value()
-	if class == Deadline || class == Interactive {
+	if y.class == Deadline || y.class == Interactive {
 		age = min(age, s.cfg.Deadline/blockDeadlineShare)
 	}
-	at, y := now.Sub(s.start), newSymbol{class: class, size: n, tag: tag}
-	if s.store.opens(at, class, age) {
+	at := now.Sub(s.start)
+	if s.store.opens(at, y.slot(), age) {
 		y.limit = s.blockLimit()
 	}
 	return s.store.commit(at, y)
@@ -186,6 +228,8 @@ func (s *Sender) AppendFrame(dst []byte, t Transmission) []byte {
 // size IP bytes.
 func (s *Sender) OnSent(now time.Time, size int, t Transmission) {
 	at := now.Sub(s.start)
+	s.rate.OnSent(now, s.log.next, size, s.pacer.idle, t.valid)
+	s.pacer.rate = s.rate.Rate(now)
 	s.pacer.onSent(at, size)
 	s.sent++
 	if s.backlog {
@@ -195,6 +239,9 @@ func (s *Sender) OnSent(now time.Time, size int, t Transmission) {
 	if t.valid {
 		s.lastSymbol = at
 		how := s.store.onSent(t, s.log.next)
+		if how != first {
+			s.again[s.store.block(t.block).class]++
+		}
 		s.account(how, s.store.block(t.block).class, size)
 		switch how {
 		case needed:
@@ -236,7 +283,8 @@ func (s *Sender) AppendEcho(now time.Time, dst []byte) []byte {
 // arrivals will, and a gap in the receipts proves nothing. The timeout doubles
 // while no receipt arrives at all.
 func (s *Sender) HandleTimeout(now time.Time) {
-	deadline := s.Deadline()
+	s.rate.HandleTimeout(now)
+	deadline := s.timeoutAt()
 	if deadline.IsZero() || now.Before(deadline) {
 		return
 	}
@@ -249,6 +297,15 @@ func (s *Sender) HandleTimeout(now time.Time) {
 
 // Deadline is when HandleTimeout must be called: zero if nothing is in flight.
 func (s *Sender) Deadline() time.Time {
+	at, control := s.timeoutAt(), s.rate.Deadline()
+	if at.IsZero() || (!control.IsZero() && control.Before(at)) {
+		return control
+	}
+	return at
+}
+
+// timeoutAt is when what is in flight counts as lost: zero if nothing is.
+func (s *Sender) timeoutAt() time.Time {
 	if s.log.head == s.log.next {
 		return time.Time{}
 	}
@@ -286,30 +343,35 @@ func (s *Sender) trimLog() {
 
 // SenderStats are running totals and estimates of a Sender.
 type SenderStats struct {
-	Datagrams, Bytes uint64        // sent, in IP bytes
-	Resent           uint64        // copies and repairs for what is known to be missing
-	Proactive        uint64        // copies and repairs in case what is in flight is lost
-	Abandoned        uint64        // symbols given up at their deadline
-	Receipts         uint64        // receipts that arrived
-	Loss             float64       // p̂, 0 to 1
-	RTT, LeastRTT    time.Duration // smoothed and smallest; 0 before a sample
-	QueueDelay       time.Duration // newest one-way delay above the smallest seen
-	InFlight         int           // symbols without a receipt
-	Window           int           // symbols held between oldest and newest block
+	Datagrams, Bytes uint64             // sent, in IP bytes
+	Resent           uint64             // copies and repairs for what is known to be missing
+	Proactive        uint64             // copies and repairs in case what is in flight is lost
+	Abandoned        uint64             // symbols given up at their deadline
+	Again            [NumClasses]uint64 // of Resent and Proactive, by class
+	Receipts         uint64             // receipts that arrived
+	Loss             float64            // p̂, 0 to 1
+	RTT, LeastRTT    time.Duration      // smoothed and smallest; 0 before a sample
+	InFlight         int                // symbols without a receipt
+	Window           int                // symbols held between oldest and newest block
 }
 
 // Stats returns a snapshot.
 func (s *Sender) Stats() SenderStats {
 	st := SenderStats{
 		Datagrams: s.sent, Bytes: s.sentBytes, Resent: s.resent, Proactive: s.proactive, Abandoned: s.abandoned,
+		Again:    s.again,
 		Receipts: uint64(s.receipts), Loss: s.loss.loss, LeastRTT: s.rtt.least,
-		QueueDelay: s.lastDelay - s.leastDelay, InFlight: s.store.unreceipted, Window: s.store.symbols,
+		InFlight: s.store.unreceipted, Window: s.store.symbols,
 	}
 	if s.rtt.sampled {
 		st.RTT = s.rtt.smoothed
 	}
 	return st
 }
+
+// Jitter is the mean deviation of the round-trip time (RFC 6298), 0 before there
+// are samples.
+func (s *Sender) Jitter() time.Duration { return s.rtt.variance }
 
 // RTT is the smoothed round-trip time, a default before the first sample.
 func (s *Sender) RTT() time.Duration { return s.rtt.value() }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/totg/totg/internal/wire"
+	"github.com/totg/totg/reliability/rate"
 )
 
 // pair is a Sender and a Receiver joined by a lossy link in virtual time. The
@@ -63,7 +64,7 @@ func newPair(tb testing.TB, opt pairOptions) *pair {
 	}
 	return &pair{
 		t: tb, now: now, opt: opt, rng: rand.New(rand.NewPCG(opt.seed, 1)),
-		tx:        NewSender(now, SenderConfig{Rate: opt.rate, Redundancy: opt.redundancy, ARQ: opt.arq}),
+		tx:        NewSender(now, SenderConfig{Rate: fixed(opt.rate), Redundancy: opt.redundancy, ARQ: opt.arq}),
 		rx:        NewReceiver(now, ReceiverConfig{Rate: opt.rate}),
 		delivered: map[uint64]int{},
 	}
@@ -376,7 +377,7 @@ func TestReceiptRotation(t *testing.T) {
 // TestSteadyStateAllocations: clause 3.
 func TestSteadyStateAllocations(t *testing.T) {
 	now := time.Unix(0, 0)
-	tx := NewSender(now, SenderConfig{Rate: 1e9})
+	tx := NewSender(now, SenderConfig{Rate: fixed(1e9)})
 	rx := NewReceiver(now, ReceiverConfig{Rate: 1e9})
 	frame, receipt := make([]byte, 0, 2000), make([]byte, 0, 2000)
 	var out Outcome
@@ -436,3 +437,6 @@ func TestTooFew(t *testing.T) { // R-3
 		}
 	}
 }
+
+// fixed is a rate that the sender is told, in bit/s.
+func fixed(bits int64) rate.Config { return rate.Config{Mode: rate.Fixed, Ceiling: bits} }

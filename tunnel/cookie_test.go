@@ -18,6 +18,7 @@ func call(t *testing.T, caller, called byte, index uint32, now time.Time) *hands
 	t.Helper()
 	in, err := handshake.NewInit(now, handshake.InitConfig{
 		Private: newKey(t, caller), Peer: newKey(t, called).Public(), Index: index, Random: rand.NewChaCha8([32]byte{byte(index)}),
+		Ladder: commitment(t, caller, called),
 	})
 	if err != nil {
 		t.Fatal(err)

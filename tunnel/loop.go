@@ -43,6 +43,7 @@ type loop struct {
 	cookies *handshake.Cookies
 
 	table  peerTable
+	uplink uplink
 	out    sendBuffer
 	packet [flow.MaxUnit]byte
 	drops  dropCounters
@@ -97,10 +98,19 @@ func (l *loop) run(ctx context.Context) {
 	go l.pumpDevice(ctx, fromDevice, freeUnits)
 	go l.pumpSocket(ctx, fromSocket, freeRuns)
 	go l.timer.pump(&l.pumps)
+	ready := make(chan struct{})
+	close(ready)
 	l.drainAll(time.Now())
 	for {
-		l.timer.set(time.Now(), l.table.nextDeadline())
+		now := time.Now()
+		var more <-chan struct{} = ready // something waits to be sent: look for input, do not wait for it
+		if at, ok := l.uplink.due(now); !ok || at.After(now) {
+			l.timer.set(now, sooner(l.table.nextDeadline(), at))
+			more = nil
+		}
 		select {
+		case <-more:
+			l.transmit(now)
 		case u := <-fromDevice:
 			l.handleUnit(time.Now(), u.unit)
 			freeUnits <- u.buf
@@ -208,9 +218,11 @@ func (l *loop) handleRuns(now time.Time, d inbound, from <-chan inbound, free ch
 	}
 	for _, p := range l.table.dirty {
 		p.dirty = false
-		l.drain(now, p)
+		l.take(p)
+		l.uplink.add(&p.line)
 	}
 	l.table.dirty = l.table.dirty[:0]
+	l.transmit(now)
 }
 
 // handleRun gives the datagrams of a run to their peers and delivers what they
@@ -303,9 +315,11 @@ func (l *loop) handleTimers(now time.Time) {
 	for _, p := range l.table.peers {
 		if !p.deadline.IsZero() && !now.Before(p.deadline) {
 			p.core.HandleTimeout(now)
-			l.drain(now, p)
+			l.take(p)
+			l.uplink.add(&p.line)
 		}
 	}
+	l.transmit(now)
 }
 
 func (l *loop) drainAll(now time.Time) {
@@ -314,17 +328,29 @@ func (l *loop) drainAll(now time.Time) {
 	}
 }
 
-// drain takes everything out of a core that an input may have put there.
+// drain takes everything out of a core that an input may have put there, and lets
+// it send in its turn.
 func (l *loop) drain(now time.Time, p *tunnelPeer) {
-	l.deliverUnits(p)
-	for {
-		n, to, ok := p.core.Poll(now, l.out.next())
-		if !ok {
-			break
-		}
+	l.take(p)
+	l.uplink.add(&p.line)
+	l.transmit(now)
+}
+
+// transmit lets the peers send in turn, as far as the rate allows (T-3).
+func (l *loop) transmit(now time.Time) {
+	l.uplink.send(now, l.out.next, func(n int, to netip.AddrPort) {
 		l.drops.sendError += l.out.add(l.socket, n, to)
-	}
+	}, func(x *line) { l.take(x.peer) })
 	l.drops.sendError += l.out.flush(l.socket)
+	for _, x := range l.uplink.ring {
+		l.take(x.peer)
+		x.peer.deadline = time.Time{} // it has its turn before
+	}
+}
+
+// take takes units and events out of a core.
+func (l *loop) take(p *tunnelPeer) {
+	l.deliverUnits(p)
 	for {
 		e, ok := p.core.PollEvent()
 		if !ok {
@@ -377,9 +403,11 @@ func (l *loop) onEvent(p *tunnelPeer, e peer.Event) {
 		st := p.core.Status()
 		l.log.Info("session is up", name, slog.String("endpoint", st.Endpoint.String()))
 	case peer.TunnelCommitted:
-		l.log.Debug("both know that the tunnel is up", name)
+		l.log.Debug("both ends have the session", name)
+		l.setCommitted(p, true)
 	case peer.SessionDown:
 		l.log.Info("session is down", name, slog.String("reason", e.Err.Error()))
+		l.setCommitted(p, false)
 	case peer.PathChanged:
 		st := p.core.Status()
 		l.log.Info("peer moved", name, slog.String("endpoint", st.Endpoint.String()))
@@ -389,6 +417,7 @@ func (l *loop) onEvent(p *tunnelPeer, e peer.Event) {
 // goodbye tells the peers that the tunnel goes down.
 func (l *loop) goodbye() {
 	now := time.Now()
+	l.uplink.shared = false // nothing is sent after this
 	for _, p := range l.table.peers {
 		p.core.Close(now, peer.CloseNormal)
 		l.drain(now, p)
@@ -398,7 +427,7 @@ func (l *loop) goodbye() {
 // reload follows a changed configuration as far as a running tunnel can.
 func (l *loop) reload(c *config.Config) {
 	if needsRestart(&l.opt.Config.Interface, &c.Interface) {
-		l.log.Warn("reload refused: name, mode, listen, bandwidth and private key take a restart")
+		l.log.Warn("reload refused: name, mode, listen, bandwidth, rate, routes, rekey and private key take a restart")
 		return
 	}
 	if err := l.applyPlan(l.plan(c)); err != nil {
@@ -410,11 +439,17 @@ func (l *loop) reload(c *config.Config) {
 		return
 	}
 	l.opt.Config = c
+	if c.Interface.Routes == config.RoutesCommitted { // a peer that is new has none yet
+		if err := l.applyPlan(l.plan(c)); err != nil {
+			l.log.Error("reload incomplete", slog.Any("error", err))
+		}
+	}
 	l.log.Info("configuration reloaded", slog.Int("peers", len(c.Peers)))
 }
 
 // needsRestart reports a change that a running tunnel cannot follow.
 func needsRestart(was, is *config.Interface) bool {
-	return was.Name != is.Name || was.Mode != is.Mode || was.Listen != is.Listen || was.Bandwidth != is.Bandwidth ||
+	return was.Name != is.Name || was.Mode != is.Mode || was.Listen != is.Listen || was.Bandwidth != is.Bandwidth || was.Rate != is.Rate ||
+		was.Routes != is.Routes || was.Rekey != is.Rekey ||
 		!was.PrivateKey.Equal(is.PrivateKey)
 }

@@ -228,6 +228,7 @@ func TestDeliverDrops(t *testing.T) {
 	initFor := func(caller, called byte) []byte {
 		in, err := handshake.NewInit(time.Now(), handshake.InitConfig{
 			Private: newKey(t, caller), Peer: newKey(t, called).Public(), Index: 1, Random: rand.NewChaCha8([32]byte{1}),
+			Ladder: commitment(t, caller, called),
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"github.com/totg/totg/handshake"
+	"github.com/totg/totg/reliability/rate"
 	"github.com/totg/totg/tunnel/agreement"
 	"github.com/totg/totg/tunnel/config"
 	"github.com/totg/totg/tunnel/peer"
@@ -23,7 +25,9 @@ type tunnelPeer struct {
 	config   config.Peer
 	core     *peer.Peer
 	book     *agreement.Book
+	line     line
 	deadline time.Time // of the core, as of its last drain
+	shared   bool      // both ends are known to have the session
 	dirty    bool      // has input that was not drained yet
 	gone     bool      // removed by a reload
 }
@@ -101,15 +105,18 @@ func (l *loop) setPeers(c *config.Config) error {
 		t.allowed.add(pc.AllowedIPs, p)
 	}
 	now := time.Now()
+	l.uplink.shared = false // until those that go have said so
 	for _, p := range old.peers {
 		if !slices.Contains(t.peers, p) {
 			p.gone = true
 			l.dropWaiters(p)
 			p.core.Close(now, peer.CloseNormal)
 			l.drain(now, p)
+			l.uplink.remove(&p.line)
 		}
 	}
 	l.table = t
+	l.uplink.rate, l.uplink.shared = int64(c.Interface.Bandwidth), len(t.peers) > 1 && c.Interface.Bandwidth > 0
 	for _, p := range t.peers {
 		l.drain(now, p)
 	}
@@ -122,7 +129,7 @@ func (t *peerTable) keep(c config.Peer) *tunnelPeer {
 	for _, p := range t.peers {
 		q := p.config
 		if q.PublicKey == c.PublicKey && q.Endpoint == c.Endpoint && q.PresharedKey.Equal(c.PresharedKey) &&
-			q.Keepalive == c.Keepalive {
+			q.Keepalive == c.Keepalive && reflect.DeepEqual(q.Rules, c.Rules) {
 			return p
 		}
 	}
@@ -144,11 +151,29 @@ func (l *loop) newPeer(c *config.Config, pc config.Peer) (*tunnelPeer, error) {
 	if p.core, err = peer.New(now, cfg); err != nil {
 		return nil, err
 	}
+	p.line = line{from: p.core, peer: p}
 	if pc.Endpoint != "" && !cfg.Endpoint.IsValid() {
 		go l.resolve(p, pc.Endpoint)
 	}
 	return p, nil
 }
+
+// rateModes are the modes of rate control by their names in the configuration (G-4).
+var rateModes = map[config.RateMode]rate.Mode{
+	config.RateFair: rate.Fair, config.RateScavenger: rate.Scavenger, config.RateFixed: rate.Fixed,
+}
+
+// Memory for what peers send (T-3).
+const (
+	// allBuffers is what the peers together may hold, bytes, as long as each of
+	// them has minBuffers.
+	allBuffers = 2 << 30
+	minBuffers = 2 << 20
+)
+
+// bufferQuota is the memory that each of n peers may fill, bytes: none can take
+// that of another.
+func bufferQuota(n int) int { return max(allBuffers/n, minBuffers) }
 
 // coreConfig is what the configuration says of a peer's core. Its endpoint is invalid if
 // there is none, or a host name.
@@ -161,8 +186,11 @@ func coreConfig(c *config.Config, pc config.Peer) peer.Config {
 	return peer.Config{
 		Private: c.Interface.PrivateKey, Remote: pc.PublicKey, PSK: pc.PresharedKey, AES: hasAES(),
 		Endpoint:  netip.AddrPortFrom(endpoint.Addr().Unmap(), endpoint.Port()),
-		Keepalive: pc.Keepalive, Rate: int64(c.Interface.Bandwidth),
+		Keepalive: pc.Keepalive, Rate: rate.Config{Mode: rateModes[c.Interface.Rate], Ceiling: int64(c.Interface.Bandwidth)},
 		Redundancy: redundancy, ARQ: c.Interface.ARQ,
+		Rekey:   c.Interface.Rekey,
+		Rules:   pc.Rules,                  // C-7
+		Buffers: bufferQuota(len(c.Peers)), // T-3
 	}
 }
 
@@ -225,6 +253,14 @@ func resolveEndpoint(ctx context.Context, endpoint string) (netip.AddrPort, erro
 		return netip.AddrPort{}, err
 	}
 	return netip.AddrPortFrom(addrs[0].Unmap(), uint16(port)), nil
+}
+
+// sooner returns the earlier of two times; a zero time is none.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
 }
 
 // hasAES reports whether AES-GCM is fast here (W-2).

@@ -11,10 +11,10 @@ import (
 )
 
 // Status answers the control socket: the loop fills it in.
-func (l *loop) Status(ctx context.Context) (control.Status, error) {
+func (l *loop) Status(ctx context.Context, channels bool) (control.Status, error) {
 	answer := make(chan control.Status, 1)
 	select {
-	case l.calls <- func() { answer <- l.status() }:
+	case l.calls <- func() { answer <- l.status(channels) }:
 	case <-ctx.Done():
 		return control.Status{}, ctx.Err()
 	}
@@ -29,15 +29,19 @@ func (l *loop) Status(ctx context.Context) (control.Status, error) {
 // Stop begins the tunnel's end.
 func (l *loop) Stop() { l.stop() }
 
-func (l *loop) status() control.Status {
+func (l *loop) status(channels bool) control.Status {
 	c := l.opt.Config.Interface
 	st := control.Status{
 		Version: l.opt.Version, PID: os.Getpid(), Interface: l.device.Name(), Mode: string(c.Mode), MTU: c.MTU,
 		PublicKey: c.PrivateKey.Public().Base64(), Listen: l.socket.LocalAddr().String(),
-		RateBits: int64(c.Bandwidth), Uptime: time.Since(l.started), Drops: l.drops.byReason(),
+		RateMode: string(c.Rate), RateBits: int64(c.Bandwidth), Uptime: time.Since(l.started), Drops: l.drops.byReason(),
 	}
 	for _, p := range l.table.peers {
-		st.Peers = append(st.Peers, p.status())
+		ps := p.status()
+		if channels {
+			ps.Channels = p.channels()
+		}
+		st.Peers = append(st.Peers, ps)
 	}
 	return st
 }
@@ -50,6 +54,7 @@ func (p *tunnelPeer) status() control.PeerStatus {
 		TxBytes: s.TxBytes, RxBytes: s.RxBytes, TxPackets: s.TxPackets, RxPackets: s.RxPackets,
 		TxDatagrams: s.TxDatagrams, RxDatagrams: s.RxDatagrams, Resent: s.Resent + s.Proactive,
 		Loss: s.Loss, ReturnLoss: s.ReturnLoss, RTT: s.RTT, RateBits: s.Rate, QueueBytes: int64(s.QueueBytes), DatagramSize: s.Datagram,
+		CapacityBits: s.Capacity, RatePhase: s.Phase, QueueDelay: s.QueueDelay, QueueTarget: s.QueueTarget,
 		Drops: map[string]uint64{},
 	}
 	if s.Endpoint.IsValid() {
@@ -61,9 +66,21 @@ func (p *tunnelPeer) status() control.PeerStatus {
 		}
 	}
 	maps.Copy(out.Drops, nonZero(map[string]uint64{
-		"queue_full": s.QueueDropped, "expired": s.Expired, "suppressed": s.Suppressed, "bad_unit": s.RxMalformed,
+		"queue_full": s.QueueDropped, "queue_dropped": s.QueueEvicted, "expired": s.Expired, "suppressed": s.Suppressed, "bad_unit": s.RxMalformed,
 	}))
 	return out
+}
+
+// channels lists the peer's channels, as many as an answer has room for.
+func (p *tunnelPeer) channels() (list []control.ChannelStatus) {
+	all := p.core.Channels()
+	for _, c := range all[:min(len(all), control.MaxChannels)] {
+		list = append(list, control.ChannelStatus{
+			ID: c.ID, Mode: c.Mode, State: c.State, ByPeer: c.ByPeer, Flows: c.Flows, TxUnits: c.TxUnits, RxUnits: c.RxUnits,
+			Skipped: c.Skipped, Late: c.Late, Resent: c.Resent, QueueBytes: int64(c.QueueBytes), Age: c.Age.Seconds(),
+		})
+	}
+	return list
 }
 
 func (d *dropCounters) byReason() map[string]uint64 {

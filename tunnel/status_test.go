@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/totg/totg/reliability/rate"
 	"github.com/totg/totg/tunnel/config"
 	"github.com/totg/totg/tunnel/control"
 	"github.com/totg/totg/tunnel/peer"
@@ -51,7 +52,7 @@ func newDuo(t *testing.T) *duo {
 	for i := range d.p {
 		cfg := peer.Config{
 			Redundancy: peer.AutoRedundancy,
-			Private:    newKey(t, byte(i)), Remote: newKey(t, byte(1-i)).Public(), Rate: 1e8, AES: true,
+			Private:    newKey(t, byte(i)), Remote: newKey(t, byte(1-i)).Public(), Rate: rate.Config{Mode: rate.Fixed, Ceiling: 1e8}, AES: true,
 			Random: rand.NewChaCha8([32]byte{7, byte(i)}),
 		}
 		if i == 0 {
@@ -124,7 +125,8 @@ func TestPeerStatus(t *testing.T) {
 		LastHandshake: s.LastHandshake, LastReceived: s.LastReceived,
 		TxBytes: 20 * 500, RxBytes: 20 * 300, TxPackets: 20, RxPackets: 20,
 		TxDatagrams: s.TxDatagrams, RxDatagrams: s.RxDatagrams, Resent: s.Resent + s.Proactive,
-		Loss: s.Loss, ReturnLoss: s.ReturnLoss, RTT: s.RTT, RateBits: 1e8, QueueBytes: int64(s.QueueBytes), DatagramSize: s.Datagram,
+		Loss: s.Loss, ReturnLoss: s.ReturnLoss, RTT: s.RTT, RateBits: 1e8, CapacityBits: 1e8, RatePhase: "run",
+		QueueDelay: s.QueueDelay, QueueTarget: s.QueueTarget, QueueBytes: int64(s.QueueBytes), DatagramSize: s.Datagram,
 		Drops: nonZero(map[string]uint64{"malformed": 1, "suppressed": 2}),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -159,5 +161,38 @@ func TestDropCounters(t *testing.T) {
 			t.Errorf("drop reason %d is called %q", reason, name)
 		}
 		seen[reason.String()] = true
+	}
+}
+
+// The channels of both ends are listed with what they carried.
+func TestChannelStatus(t *testing.T) {
+	d := newDuo(t)
+	if got := d.p[0].channels(); got != nil {
+		t.Errorf("before the handshake: %+v", got)
+	}
+	d.run(time.Second)
+	for range 20 {
+		d.p[0].core.WritePacket(d.now, ipv4("10.0.0.1", "10.0.0.2", 500))
+		d.run(10 * time.Millisecond)
+	}
+	find := func(list []control.ChannelStatus, byPeer bool, sent, received uint64) (found int) {
+		for _, c := range list {
+			if c.Mode == "Z" && c.State == "established" && c.ByPeer == byPeer && c.TxUnits == sent && c.RxUnits == received && c.Age > 0.1 {
+				found++
+				if flows := 1; !byPeer && c.Flows != flows {
+					t.Errorf("%d flows in %+v", c.Flows, c)
+				}
+			}
+		}
+		return found
+	}
+	ours, theirs := d.p[0].channels(), d.p[1].channels()
+	if find(ours, false, 20, 0) != 1 || find(theirs, true, 0, 20) != 1 || len(ours) > control.MaxChannels {
+		t.Errorf("ours %+v\ntheirs %+v", ours, theirs)
+	}
+	for i := range len(ours) - 1 {
+		if ours[i].Age < ours[i+1].Age {
+			t.Error("not the oldest first")
+		}
 	}
 }

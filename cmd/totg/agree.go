@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -113,7 +112,7 @@ func agree(cmd *cobra.Command, iface string, p control.Proposal, then string) er
 	if err != nil {
 		return err
 	}
-	if err := show(cmd, a.Outcome); err != nil {
+	if err := show(cmd, a.Outcome); err != nil { // one word or two, for scripts
 		return err
 	}
 	switch a.Outcome {
@@ -153,16 +152,13 @@ func listAgreements(cmd *cobra.Command, iface string, asJSON bool) error {
 	if asJSON {
 		return showJSON(cmd, all)
 	}
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "PEER\tNAME\tOUTCOME\tRECEIPT\t")
+	rows := [][]string{{"PEER", "NAME", "OUTCOME", "RECEIPT"}}
 	for _, a := range all {
 		note := a.Receipt[:min(len(a.Receipt), 16)]
 		if !a.Resolved && a.Outcome != control.OutcomeOpen && a.Outcome != control.OutcomeInDoubt {
 			note += " (the peer may not know yet)"
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\n", a.Peer, a.Name, a.Outcome, note)
+		rows = append(rows, []string{printable(a.Peer), printable(a.Name), a.Outcome, strings.TrimSpace(note)})
 	}
-	_ = w.Flush() // into memory
-	return show(cmd, strings.TrimRight(b.String(), "\n"))
+	return show(cmd, strings.TrimRight(alignColumns(rows), "\n"))
 }

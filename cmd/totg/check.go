@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,26 +12,40 @@ import (
 )
 
 func newCheckCmd() *cobra.Command {
-	file := ""
+	file, packet := "", ""
 	cmd := &cobra.Command{
-		Use:                   "check [-c FILE]",
+		Use:                   "check [-c FILE] [--packet PACKET]",
 		DisableFlagsInUseLine: true,
 		Short:                 "Look for mistakes in a configuration",
 		Long: `Reads a configuration and its key files as "totg up" does, and changes nothing.
 Every mistake is one line: file, line, key, what is wrong, what would be right;
-the exit code is then 2. Without a mistake it prints what the file says.`,
+the exit code is then 2. Without a mistake it prints what the file says.
+
+With --packet it prints where a packet goes and how it travels: the peer, the rule
+that it meets, the mode. A packet is written as protocol, source, ">" and
+destination, then "dscp" or "size" with a number if need be.`,
 		Example: `  totg check -c totg.toml
-  sudo totg check                               # /etc/totg/totg.toml`,
+  sudo totg check                               # /etc/totg/totg.toml
+  totg check -c totg.toml --packet "udp 10.0.0.1:5000 > 10.0.0.2:3074 dscp 46"
+  totg check -c totg.toml --packet "icmpv6 fd77::1 > fd77::2 size 84"`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(file)
 			if err != nil {
 				return err
 			}
-			return show(cmd, summary(cfg))
+			if !cmd.Flags().Changed("packet") {
+				return show(cmd, summary(cfg))
+			}
+			p, err := config.ParsePacket(packet)
+			if err != nil {
+				return &usageError{err.Error()}
+			}
+			return show(cmd, explain(cfg, &p))
 		},
 	}
 	configFlag(cmd.Flags(), &file, defaultConfig)
+	cmd.Flags().StringVar(&packet, "packet", "", "explain what becomes of a `PACKET`")
 	completeConfig(cmd)
 	return cmd
 }
@@ -45,7 +60,7 @@ func summary(cfg *config.Config) string {
 		{"public key", i.PrivateKey.Public().Base64()},
 		{"addresses", prefixes(i.Addresses)},
 		{"listen", i.Listen.String()},
-		{"rate", fmt.Sprintf("%v, %s", i.Bandwidth, i.Rate)},
+		{"rate", rateText(string(i.Rate), int64(i.Bandwidth))},
 		{"redundancy", i.Redundancy.String()},
 	}
 	if i.ARQ {
@@ -63,6 +78,9 @@ func summary(cfg *config.Config) string {
 		}
 		if p.Keepalive > 0 {
 			rows = append(rows, []string{"keepalive", p.Keepalive.String()})
+		}
+		if len(p.Rules) > 0 {
+			rows = append(rows, []string{"rules", strconv.Itoa(len(p.Rules))})
 		}
 	}
 	b.WriteString(alignColumns(rows))

@@ -11,12 +11,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/totg/totg/tunnel"
+	"github.com/totg/totg/tunnel/config"
 	"github.com/totg/totg/tunnel/control"
 )
 
@@ -60,8 +62,15 @@ type fakeHandler struct {
 	stop func()
 }
 
-func (h fakeHandler) Status(context.Context) (control.Status, error) {
-	return control.Status{Interface: h.name, Mode: "tun", MTU: 1500, Version: version}, nil
+func (h fakeHandler) Status(_ context.Context, channels bool) (control.Status, error) {
+	st := control.Status{Interface: h.name, Mode: "tun", MTU: 1500, Version: version}
+	if channels {
+		st.Peers = []control.PeerStatus{{Name: "p", Channels: []control.ChannelStatus{{
+			ID: "0001:0002", Mode: "Streaming 2", State: "established", Flows: 3, TxUnits: 4, RxUnits: 5, Skipped: 6, Late: 7, Resent: 8,
+			QueueBytes: 9000, Age: 61,
+		}, {ID: "0003:0004", Mode: "Z", State: "established", ByPeer: true}}}}
+	}
+	return st, nil
 }
 
 // Agree ends as the name of the action says.
@@ -297,7 +306,7 @@ func TestCheck(t *testing.T) {
 	if !strings.HasPrefix(got, "totg.toml: no mistake found\n\ninterface    t0 (tun), mtu 1500\n") || strings.Contains(got, strings.TrimSpace(string(secret))) {
 		t.Errorf("got:\n%s", got)
 	}
-	if want := "\nrate         50Mbit, fixed\nredundancy   auto\n\n"; !strings.Contains(got, want) {
+	if want := "\nrate         fair, at most 50 Mbit/s\nredundancy   auto\n\n"; !strings.Contains(got, want) {
 		t.Errorf("no %q in:\n%s", want, got)
 	}
 	write(t, "totg.toml", strings.Replace(text, "mtu = 1500", "redundancy = 0.5\narq = true", 1))
@@ -427,4 +436,56 @@ func TestReload(t *testing.T) {
 	d.expect(t, "msg=reload mtu=1400")
 	ok(t, "", "down", "-c", "totg.toml")
 	d.ends(t)
+}
+
+// check --packet says which peer, rule and mode a packet meets. // C-7
+func TestCheckPacket(t *testing.T) {
+	text := site(t)
+	write(t, "totg.toml", text+`
+[[peer.rule]]
+protocol = ["udp"]
+ports = ["3074"]
+mode = "streaming2"
+deadline = "80ms"
+`)
+	line := strings.Count(text, "\n") + 2
+	cfg, err := config.Load("totg.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := cfg.Peers[len(cfg.Peers)-1].AllowedIPs[0].Addr().String()
+	from := cfg.Interface.Addresses[0].Addr().String()
+	for packet, want := range map[string][]string{
+		"udp " + from + ":5000 > " + to + ":3074 dscp 46": {"number 1 of 1, totg.toml:" + strconv.Itoa(line), "mode      streaming2", "80ms", "message"},
+		"udp " + from + ":5000 > " + to + ":99 size 100":  {"none; by default, for its protocol and size", "mode      z", "interactive", "later     mode streaming2", "250ms"},
+		"udp " + from + ":5000 > " + to + ":99 dscp 46":   {"none; by default, for its DSCP is EF", "mode      streaming2", "interactive"},
+		"tcp " + from + ":5000 > " + to + ":99":           {"none; by default", "mode      tcp", "stream", "deadline  none"},
+		"icmp " + from + " > 203.0.113.7":                 {"no peer has 203.0.113.7 in its allowed_ips"},
+	} {
+		got := ok(t, "", "check", "-c", "totg.toml", "--packet", packet)
+		for _, w := range want {
+			if !strings.Contains(got, w) {
+				t.Errorf("%s: no %q in:\n%s", packet, w, got)
+			}
+		}
+	}
+	r := run(t, "", "check", "-c", "totg.toml", "--packet", "udp nowhere")
+	if r.code != 2 || !strings.Contains(r.errors, `"udp nowhere" is no packet; write it as`) {
+		t.Errorf("code %d: %s", r.code, r.errors)
+	}
+}
+
+// status --channels lists channels, and status alone does not.
+func TestStatusChannels(t *testing.T) {
+	now := time.Now()
+	st, err := fakeHandler{name: "t0"}.Status(context.Background(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(strings.Fields(statusTable(st, now)), " ")
+	want := "channels, p CHANNEL MODE STATE FLOWS SENT RECEIVED SKIPPED LATE RESENT QUEUE AGE " +
+		"0001:0002 Streaming 2 established 3 4 5 6 7 8 9.00 kB 1 min 1 s 0003:0004 Z established peer's 0 0 0 0 0 0 B 0 s"
+	if !strings.Contains(got, want) {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
 }

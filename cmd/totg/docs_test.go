@@ -32,7 +32,8 @@ var tunnelFields = []statusField{
 	{"mtu", "number", "bytes of the largest inner packet"},
 	{"public_key", "string", "of this host, base64"},
 	{"listen", "string", "address and port of the UDP socket"},
-	{"rate_bits", "number", "configured rate, bit/s of outer IP bytes"},
+	{"rate_mode", "string", "`fair`, `scavenger` or `fixed`"},
+	{"rate_bits", "number", "configured bandwidth, bit/s of outer IP bytes; 0: no bound"},
 	{"uptime_seconds", "number", "since the tunnel came up"},
 	{"peers", "list", "one object for each peer, in the order of the configuration"},
 	{"drops", "object", "what was dropped before a peer was known: reason to count"},
@@ -49,6 +50,10 @@ var peerFields = []statusField{
 	{"loss", "number", "share (0 to 1) of our datagrams that did not arrive"},
 	{"return_loss", "number", "share (0 to 1) of the peer's receipts that did not arrive here"},
 	{"rate_bits", "number", "current sending rate, bit/s of outer IP bytes"},
+	{"capacity_bits", "number", "what the path is thought to carry, bit/s of outer IP bytes"},
+	{"rate_phase", "string", "what rate control does: `hello`, `startup`, `run`, `drain`, `compete` or `blackout`; empty: no session"},
+	{"queue_delay_seconds", "number", "delay of the path above its base, one way: the queue that the tunnel's own traffic and others' make"},
+	{"queue_target_seconds", "number", "the queue delay that rate control steers to"},
 	{"queue_bytes", "number", "inner bytes that wait to be sent"},
 	{"datagram_size", "number", "bytes of UDP payload that the path takes; 0: not known"},
 	{"tx_packets", "number", "inner packets sent"},
@@ -59,6 +64,22 @@ var peerFields = []statusField{
 	{"rx_datagrams", "number", "outer datagrams received"},
 	{"resent", "number", "datagrams that carried a copy or a repair instead of something new"},
 	{"drops", "object", "what was dropped of this peer's: reason to count"},
+	{"channels", "list", "with `--channels`: one object for each channel, the oldest first, at most 64; absent: none"},
+}
+
+var channelFields = []statusField{
+	{"id", "string", "both halves in hexadecimal"},
+	{"mode", "string", "`UDP`, `Z`, `Streaming 1`, `Streaming 2`, `X`, `SCTP`, `Y` or `TCP`"},
+	{"state", "string", "`opening`, `finalizing` or `established`"},
+	{"by_peer", "boolean", "the peer opened it, and sends on it"},
+	{"flows", "number", "groups of flows that have it; 0: it is ready for a new one, or the peer's"},
+	{"tx_units", "number", "inner packets sent on it"},
+	{"rx_units", "number", "inner packets received on it"},
+	{"skipped", "number", "pieces of packets that were given up"},
+	{"late", "number", "pieces that came after that"},
+	{"resent", "number", "datagrams sent again or in advance for its class of traffic, which repairs serve together"},
+	{"queue_bytes", "number", "inner bytes that wait for it"},
+	{"age_seconds", "number", "since it opened"},
 }
 
 // reference makes docs/cli.md.
@@ -88,6 +109,8 @@ func reference(root *cobra.Command) string {
 			fieldTable(&b, tunnelFields)
 			b.WriteString("\nA peer:\n\n")
 			fieldTable(&b, peerFields)
+			b.WriteString("\nA channel:\n\n")
+			fieldTable(&b, channelFields)
 		}
 	}
 	return b.String()
@@ -155,8 +178,11 @@ func TestReferenceJSON(t *testing.T) {
 		t.Errorf("tunnel (-program +documentation):\n%s", diff)
 	}
 	now := time.Now()
-	if diff := cmp.Diff(names(control.PeerStatus{LastHandshake: now, LastReceived: now}), documented(peerFields)); diff != "" {
+	if diff := cmp.Diff(names(control.PeerStatus{LastHandshake: now, LastReceived: now, Channels: make([]control.ChannelStatus, 1)}), documented(peerFields)); diff != "" {
 		t.Errorf("peer (-program +documentation):\n%s", diff)
+	}
+	if diff := cmp.Diff(names(control.ChannelStatus{}), documented(channelFields)); diff != "" {
+		t.Errorf("channel (-program +documentation):\n%s", diff)
 	}
 }
 

@@ -51,9 +51,8 @@ func exitWith(code int, err error) error {
 
 // newLabCmd is "totg lab".
 func newLabCmd() *cobra.Command {
-	opt := lab.Options{Congestion: lab.DefaultCongestion}
-	flags := &linkFlags{profile: lab.DefaultProfile}
-	bandwidth, redundancy, list, tc := "", config.AutoRedundancy.String(), false, false
+	opt, list, tc := lab.Options{Congestion: lab.DefaultCongestion}, false, false
+	flags, tun := &linkFlags{profile: lab.DefaultProfile}, newLabTunnel()
 	cmd := &cobra.Command{
 		Use:   "lab [flags] [--] [command ...]",
 		Short: "Run a command on a host behind an emulated lossy link, with the tunnel over it",
@@ -89,7 +88,7 @@ added to its name, one of them. Percentages are plain numbers.`,
 			if tc {
 				return exitWith(0, writeTC(cmd, &opt))
 			}
-			if err = errors.Join(tunnelFlags(&opt, bandwidth, redundancy), checkCompare(&opt, args)); err != nil {
+			if err = errors.Join(tun.apply(&opt), checkCompare(&opt, args)); err != nil {
 				return exitWith(2, err)
 			}
 			opt.Command = args
@@ -111,8 +110,9 @@ added to its name, one of them. Percentages are plain numbers.`,
 	f.StringVar(&opt.Report, "report", "", "write the figures to a JSON `FILE`")
 	f.BoolVar(&opt.Cable, "cable", false, "a plain cable instead of the link, as fast as the machine; a tunnel needs --bandwidth")
 	f.BoolVar(&opt.NoTunnel, "no-tunnel", false, "the link alone")
-	f.StringVar(&bandwidth, "bandwidth", "", "`RATE` that the tunnel may send each way (default: the link's)")
-	f.StringVar(&redundancy, "redundancy", redundancy, "cap on what the tunnel sends in advance, per datagram of new data: auto or a `NUMBER`")
+	f.StringVar(&tun.mode, "rate-mode", tun.mode, "`MODE` in which the tunnel finds its rate: fair, scavenger or fixed")
+	f.StringVar(&tun.bandwidth, "bandwidth", "", "`RATE` that the tunnel may send at most each way (default: no bound; with fixed, the link's rate)")
+	f.StringVar(&tun.redundancy, "redundancy", tun.redundancy, "cap on what the tunnel sends in advance, per datagram of new data: auto or a `NUMBER`")
 	f.BoolVar(&opt.ARQ, "arq", false, "the tunnel without coding, for comparison: what is lost is sent again, and nothing else")
 	f.StringVar(&opt.Congestion, "congestion", opt.Congestion, "TCP congestion control of both hosts, by its `NAME`")
 	f.Uint64Var(&opt.Seed, "seed", 0, "`NUMBER` that the link's randomness starts from (default: a new one)")
@@ -154,14 +154,30 @@ func writeTC(cmd *cobra.Command, opt *lab.Options) error {
 	return err
 }
 
-// tunnelFlags sets what the flags say of the tunnel.
-func tunnelFlags(opt *lab.Options, bandwidth, redundancy string) (err error) {
-	if bandwidth != "" {
-		if opt.Bandwidth, err = lab.ParseRate(bandwidth); err != nil {
+// labTunnel is what the flags say of the tunnel.
+type labTunnel struct{ mode, bandwidth, redundancy string }
+
+func newLabTunnel() labTunnel {
+	return labTunnel{mode: string(config.RateFair), redundancy: config.AutoRedundancy.String()}
+}
+
+// apply checks the flags and sets the options.
+func (f *labTunnel) apply(opt *lab.Options) (err error) {
+	switch config.RateMode(f.mode) {
+	case config.RateFair:
+	case config.RateScavenger:
+		opt.Scavenger = true
+	case config.RateFixed:
+		opt.Fixed = true
+	default:
+		return fmt.Errorf("--rate-mode: %q is no rate mode: choose fair, scavenger or fixed", f.mode)
+	}
+	if f.bandwidth != "" {
+		if opt.Bandwidth, err = lab.ParseRate(f.bandwidth); err != nil {
 			return fmt.Errorf("--bandwidth: %w", err)
 		}
 	}
-	r, err := config.ParseRedundancy(redundancy)
+	r, err := config.ParseRedundancy(f.redundancy)
 	if err != nil {
 		return fmt.Errorf("--redundancy: %w", err)
 	}

@@ -19,6 +19,7 @@ func TestLabMistakes(t *testing.T) {
 		{"lab --burst 5 --loss 90", "burst 5 is too short for a loss of 0.9"},
 		{"lab --profile moon", `no profile "moon"; there are clean, geo,`},
 		{"lab --profiles /no/such/file", "--profiles: open /no/such/file: no such file"},
+		{"lab --rate-mode fast", `--rate-mode: "fast" is no rate mode`},
 		{"lab --change at=5s", `change "at=5s": say when and what`},
 		{"lab --change outage", `change "outage": write for example at=10s outage=2s`},
 		{"lab --compare ipsec true", `--compare: there is no "ipsec"; there are tcp-cubic,`},
@@ -90,10 +91,11 @@ func TestLabChanges(t *testing.T) {
 // The flags of the tunnel reach the lab; without them it decides.
 func TestLabTunnelFlags(t *testing.T) {
 	var opt lab.Options
-	if err := tunnelFlags(&opt, "", "auto"); err != nil || opt.Bandwidth != 0 || opt.Redundancy != nil {
+	if err := (&labTunnel{"fair", "", "auto"}).apply(&opt); err != nil || opt.Bandwidth != 0 || opt.Redundancy != nil || opt.Fixed {
 		t.Errorf("without flags: %+v, %v", opt, err)
 	}
-	if err := tunnelFlags(&opt, "20mbit", "0"); err != nil || opt.Bandwidth != 20e6 || opt.Redundancy == nil || *opt.Redundancy != 0 {
+	err := (&labTunnel{"fixed", "20mbit", "0"}).apply(&opt)
+	if err != nil || opt.Bandwidth != 20e6 || opt.Redundancy == nil || *opt.Redundancy != 0 || !opt.Fixed {
 		t.Errorf("with flags: %+v, %v", opt, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,24 +14,27 @@ import (
 )
 
 func newStatusCmd() *cobra.Command {
-	asJSON := false
+	asJSON, channels := false, false
 	cmd := &cobra.Command{
-		Use:                   "status [NAME] [--json]",
+		Use:                   "status [NAME] [--channels] [--json]",
 		DisableFlagsInUseLine: true,
 		Short:                 "Show how tunnels are doing",
 		Long: `Shows a tunnel, or all that are up: the peers, the loss and the round-trip time on
 the link, what was sent, received, sent again and dropped.
 
+With --channels it lists the channels of each peer too, at most 64.
+
 With --json and a name it prints one object, with --json alone a list of objects.`,
 		Example: `  sudo totg status
   sudo totg status totg0
+  sudo totg status --channels
   sudo totg status totg0 --json | jq '.peers[] | {name, loss, rtt_seconds}'
   sudo watch -n 1 totg status`,
 		Args:              oneInterface,
 		ValidArgsFunction: completeInterface,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				st, err := control.Query(control.Path(args[0]))
+				st, err := query(args[0], channels)
 				if err != nil {
 					return err
 				}
@@ -39,7 +43,7 @@ With --json and a name it prints one object, with --json alone a list of objects
 				}
 				return show(cmd, statusTable(st, time.Now()))
 			}
-			all, err := queryAll()
+			all, err := queryAll(channels)
 			if asJSON {
 				return errors.Join(showJSON(cmd, all), err)
 			}
@@ -53,19 +57,28 @@ With --json and a name it prints one object, with --json alone a list of objects
 			return errors.Join(show(cmd, strings.Join(tables, "\n\n")), err)
 		},
 	}
+	cmd.Flags().BoolVar(&channels, "channels", false, "list channels too")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
+// query asks one tunnel.
+func query(name string, channels bool) (control.Status, error) {
+	if channels {
+		return control.QueryChannels(control.Path(name))
+	}
+	return control.Query(control.Path(name))
+}
+
 // queryAll asks every tunnel that is up. Those that answer come with an error about those that do not.
-func queryAll() ([]control.Status, error) {
+func queryAll(channels bool) ([]control.Status, error) {
 	names, err := control.Running()
 	if err != nil {
 		return nil, err
 	}
 	all, errs := []control.Status{}, []error(nil)
 	for _, name := range names {
-		st, err := control.Query(control.Path(name))
+		st, err := query(name, channels)
 		if errors.Is(err, control.ErrNotUp) {
 			continue // it ended in between
 		}
@@ -94,7 +107,7 @@ func statusTable(st control.Status, now time.Time) string {
 		{"public key", printable(st.PublicKey)},
 		{"listening", printable(st.Listen)},
 		{"carries", fmt.Sprintf("%s, mtu %d", carries(st.Mode), st.MTU)},
-		{"rate", bitRate(st.RateBits)},
+		{"rate", rateText(st.RateMode, st.RateBits)},
 	})))
 	rows := [][]string{{"PEER", "STATE", "ENDPOINT", "HANDSHAKE", "RTT", "LOSS", "SENT", "RECEIVED", "RESENT", "QUEUE", "DATAGRAM"}}
 	for _, p := range st.Peers {
@@ -102,6 +115,11 @@ func statusTable(st control.Status, now time.Time) string {
 	}
 	if len(st.Peers) > 0 {
 		b.WriteString("\n" + indent(alignColumns(rows)))
+	}
+	for _, p := range st.Peers {
+		if len(p.Channels) > 0 {
+			b.WriteString("\n" + indent("channels, "+printable(p.Name)+"\n"+indent(alignColumns(channelRows(p.Channels)))))
+		}
 	}
 	drops := [][]string{}
 	if text := dropList(st.Drops); text != "" {
@@ -116,6 +134,23 @@ func statusTable(st control.Status, now time.Time) string {
 		b.WriteString("\n" + indent(alignColumns(drops)))
 	}
 	return strings.TrimRight(b.String(), "\n")
+}
+
+// channelRows is the table of a peer's channels. What the peer opened carries what it sends.
+func channelRows(list []control.ChannelStatus) [][]string {
+	rows := [][]string{{"CHANNEL", "MODE", "STATE", "FLOWS", "SENT", "RECEIVED", "SKIPPED", "LATE", "RESENT", "QUEUE", "AGE"}}
+	count := func(n uint64) string { return strconv.FormatUint(n, 10) }
+	for _, c := range list {
+		flows := strconv.Itoa(c.Flows)
+		if c.ByPeer {
+			flows = "peer's"
+		}
+		rows = append(rows, []string{
+			printable(c.ID), printable(c.Mode), printable(c.State), flows, count(c.TxUnits), count(c.RxUnits), count(c.Skipped),
+			count(c.Late), count(c.Resent), byteCount(uint64(max(c.QueueBytes, 0))), span(time.Duration(c.Age * float64(time.Second))),
+		})
+	}
+	return rows
 }
 
 func peerRow(p control.PeerStatus, now time.Time) []string {

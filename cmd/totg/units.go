@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/totg/totg/tunnel/config"
 )
 
 // span gives a length of time in its two largest units: "3 h 12 min".
@@ -50,6 +52,17 @@ func byteCount(n uint64) string {
 	}
 	value, prefix := scale(float64(n))
 	return threeDigits(value) + " " + prefix + "B"
+}
+
+// rateText says how the rate is found: "fair", "fair, at most 50 Mbit/s", "fixed, 50 Mbit/s".
+func rateText(mode string, bits int64) string {
+	switch {
+	case bits == 0:
+		return mode
+	case mode == string(config.RateFixed):
+		return mode + ", " + bitRate(bits)
+	}
+	return mode + ", at most " + bitRate(bits)
 }
 
 // bitRate gives a rate: "50 Mbit/s".

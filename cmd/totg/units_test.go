@@ -46,7 +46,7 @@ func TestStatusTable(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	st := control.Status{
 		Interface: "totg0", Mode: "tun", MTU: 1500, PublicKey: "9Q0mNrYz0kGx0g8d3b6XxV0q1c2mJ4u5w6y7z8A9B0E=", Listen: "[::]:4430",
-		RateBits: 50_000_000, Uptime: 3*time.Hour + 12*time.Minute, Drops: map[string]uint64{"wrong_mac": 12, "no_peer": 0},
+		RateMode: "fair", RateBits: 50_000_000, Uptime: 3*time.Hour + 12*time.Minute, Drops: map[string]uint64{"wrong_mac": 12, "no_peer": 0},
 		Peers: []control.PeerStatus{
 			{
 				Name: "office", State: control.StateUp, Endpoint: "198.51.100.2:4430", LastHandshake: now.Add(-72 * time.Second),

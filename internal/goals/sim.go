@@ -11,6 +11,7 @@ import (
 	"github.com/totg/totg/internal/link"
 	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/reliability"
+	"github.com/totg/totg/reliability/rate"
 )
 
 // Sizes, in bytes.
@@ -122,7 +123,7 @@ func newSim(sc scenario) (*sim, error) {
 		scenario: sc, start: start, now: start, end: start.Add(sc.duration), message: start.Add(lonePeriod),
 		symbols: math.MaxInt, datagrams: math.MaxUint64,
 		tx: reliability.NewSender(start, reliability.SenderConfig{
-			Rate: sc.rate, ARQ: sc.mode == plainARQ, Redundancy: reliability.Auto,
+			Rate: rate.Config{Mode: rate.Fixed, Ceiling: sc.rate}, ARQ: sc.mode == plainARQ, Redundancy: reliability.Auto,
 		}),
 		rx: reliability.NewReceiver(start, reliability.ReceiverConfig{Rate: sc.rate}),
 	}

@@ -149,7 +149,7 @@ func until(t *testing.T, f func() bool) {
 }
 
 func TestUnlimitedLinkNeedsABandwidthForTheTunnel(t *testing.T) {
-	if _, err := newTunnel(t.Context(), &world{}, tunnelConfig{}); !IsUsage(err) || !strings.Contains(err.Error(), "--bandwidth") {
+	if _, err := newTunnel(t.Context(), &world{}, tunnelConfig{fixed: true}); !IsUsage(err) || !strings.Contains(err.Error(), "--bandwidth") {
 		t.Error(err)
 	}
 }

@@ -31,7 +31,9 @@ type Options struct {
 	Link       Path
 	Cable      bool // a plain veth pair instead of the link: as fast as the machine
 	NoTunnel   bool
-	Bandwidth  int64    // bit/s of IP bytes that the tunnel may send each way; 0 is the link's rate
+	Fixed      bool     // the tunnel is told its rate: Bandwidth or, where that is 0, the link's
+	Scavenger  bool     // else it yields to what else fills the link
+	Bandwidth  int64    // bit/s of IP bytes that the tunnel may send at most each way; 0 is no bound
 	Redundancy *float64 // the tunnel's cap on datagrams in advance per datagram of new data; nil is none ("auto")
 	ARQ        bool     // the tunnel without coding
 	CommandA   string   // shell commands in the background of each host
@@ -213,7 +215,10 @@ func (opt *Options) congestInner(w *world, kind *carrierKind) {
 }
 
 func (opt *Options) tunnel(dir string) tunnelConfig {
-	return tunnelConfig{dir: dir, bandwidth: opt.Bandwidth, coding: coding{opt.Redundancy, opt.ARQ}, live: opt.live()}
+	return tunnelConfig{
+		dir: dir, fixed: opt.Fixed, scavenger: opt.Scavenger, bandwidth: opt.Bandwidth,
+		coding: coding{opt.Redundancy, opt.ARQ}, live: opt.live(),
+	}
 }
 
 // live is where background output goes while the lab runs.

@@ -35,7 +35,9 @@ const (
 // tunnelConfig is what newTunnel needs beside the hosts.
 type tunnelConfig struct {
 	dir       string // for keys, configurations and sockets
-	bandwidth int64  // bit/s each way, 0 for the link's rates
+	fixed     bool   // the rate is told: the bandwidth, or the link's rates
+	scavenger bool   // else the tunnel yields to others
+	bandwidth int64  // bit/s each way that it may send at most, 0 for no bound
 	coding    coding
 	live      io.Writer // log output while running, or nil
 }
@@ -53,14 +55,33 @@ type tunnel struct {
 	programs
 }
 
+// sending is what a daemon is told of its rate.
+type sending struct {
+	mode      string // as in a configuration file
+	bandwidth int64  // bit/s, 0 for none
+}
+
+// rates is what the daemons in A and B are told.
+func (c *tunnelConfig) rates(path Path) (up, down sending) {
+	up = sending{"fair", c.bandwidth}
+	if c.scavenger {
+		up.mode = "scavenger"
+	}
+	down = up
+	if c.fixed {
+		up.mode, down.mode = "fixed", "fixed"
+		if c.bandwidth == 0 {
+			up.bandwidth, down.bandwidth = path.Up.Rate, path.Down.Rate
+		}
+	}
+	return up, down
+}
+
 // newTunnel starts the daemons and waits until a ping gets through.
 func newTunnel(ctx context.Context, w *world, cfg tunnelConfig) (*tunnel, error) {
-	up, down := w.path.Up.Rate, w.path.Down.Rate
-	if cfg.bandwidth > 0 {
-		up, down = cfg.bandwidth, cfg.bandwidth
-	}
-	if up == 0 || down == 0 {
-		return nil, fmt.Errorf("%w: bandwidth: the link's rate is unlimited; say what the tunnel may send (--bandwidth 100mbit)", ErrSpec)
+	up, down := cfg.rates(w.path)
+	if cfg.fixed && (up.bandwidth == 0 || down.bandwidth == 0) {
+		return nil, fmt.Errorf("%w: bandwidth: the link's rate is unlimited; say what the tunnel shall send (--bandwidth 100mbit)", ErrSpec)
 	}
 	t := &tunnel{w: w, dir: cfg.dir}
 	if err := t.configure(up, down, cfg.coding); err != nil {
@@ -88,8 +109,8 @@ func (t *tunnel) env(name string) []string {
 	return environment(map[string]string{runDirEnv: t.file(name, "run")})
 }
 
-// configure writes keys, configurations and folders. up and down are bit/s.
-func (t *tunnel) configure(up, down int64, how coding) error {
+// configure writes keys, configurations and folders.
+func (t *tunnel) configure(up, down sending, how coding) error {
 	keyA, pubA, err := newKey()
 	if err != nil {
 		return err
@@ -100,11 +121,11 @@ func (t *tunnel) configure(up, down int64, how coding) error {
 	}
 	for name, content := range map[string]string{
 		"a": daemonConfig{
-			key: keyA, peerKey: pubB, peer: "b", bandwidth: up, coding: how,
+			key: keyA, peerKey: pubB, peer: "b", sending: up, coding: how,
 			addresses: [2]string{innerA, innerA6}, allowed: [2]string{innerB, innerB6}, endpoint: directB,
 		}.toml(),
 		"b": daemonConfig{
-			key: keyB, peerKey: pubA, peer: "a", bandwidth: down, coding: how,
+			key: keyB, peerKey: pubA, peer: "a", sending: down, coding: how,
 			addresses: [2]string{innerB, innerB6}, allowed: [2]string{innerA, innerA6}, endpoint: directA,
 		}.toml(),
 	} {
@@ -131,7 +152,7 @@ func newKey() (private, public string, err error) {
 type daemonConfig struct {
 	key, peerKey, peer, endpoint string
 	addresses, allowed           [2]string // IPv4, IPv6
-	bandwidth                    int64     // bit/s
+	sending                      sending
 	coding                       coding
 }
 
@@ -140,13 +161,16 @@ func (c daemonConfig) toml() string {
 	if n := c.coding.redundancy; n != nil {
 		redundancy = strconv.FormatFloat(*n, 'g', -1, 64)
 	}
+	bandwidth := ""
+	if c.sending.bandwidth > 0 {
+		bandwidth = fmt.Sprintf("bandwidth = \"%dbit\"\n", c.sending.bandwidth)
+	}
 	return fmt.Sprintf(`[interface]
 name = %q
 private_key = %q
 addresses = ["%s/24", "%s/64"]
 listen = "0.0.0.0:%d"
-bandwidth = "%dbit"
-rate = "fixed"
+%srate = %q
 redundancy = %s
 arq = %t
 
@@ -155,7 +179,7 @@ name = %q
 public_key = %q
 endpoint = "%s:%d"
 allowed_ips = ["%s/32", "%s/128"]
-`, tunnelName, c.key, c.addresses[0], c.addresses[1], tunnelPort, c.bandwidth, redundancy, c.coding.arq,
+`, tunnelName, c.key, c.addresses[0], c.addresses[1], tunnelPort, bandwidth, c.sending.mode, redundancy, c.coding.arq,
 		c.peer, c.peerKey, c.endpoint, tunnelPort, c.allowed[0], c.allowed[1])
 }
 

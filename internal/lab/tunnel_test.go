@@ -21,7 +21,7 @@ func TestConfigurations(t *testing.T) {
 	} {
 		cfg := c.opt.tunnel(t.TempDir())
 		tun := &tunnel{dir: cfg.dir}
-		if err := tun.configure(1e6, 2e6, cfg.coding); err != nil {
+		if err := tun.configure(sending{"fixed", 1e6}, sending{"fair", 2e6}, cfg.coding); err != nil {
 			t.Fatal(err)
 		}
 		for name, rate := range map[string]config.Rate{"a": 1e6, "b": 2e6} {

@@ -18,6 +18,7 @@ import (
 	"github.com/totg/totg/handshake"
 	"github.com/totg/totg/internal/link"
 	"github.com/totg/totg/internal/wire"
+	"github.com/totg/totg/reliability/rate"
 	"github.com/totg/totg/tunnel/flow"
 	"github.com/totg/totg/tunnel/peer"
 )
@@ -26,11 +27,13 @@ import (
 type Config struct {
 	Seed  uint64
 	Links [2]link.Config // from A to B, from B to A
-	Rate  int64          // what both peers are told, bit/s
+	Rate  rate.Config    // of both peers
 	// Called leaves out B's knowledge of where A is.
 	Called    bool
 	Keepalive time.Duration
 	Rekey     time.Duration // 0: as usual
+	// Rules of both peers.
+	Rules []flow.Rule
 }
 
 // Violation is a broken clause or safety property. Panicking with it ends the
@@ -140,7 +143,7 @@ func (n *Net) Start(i int) {
 	cfg := peer.Config{
 		Redundancy: peer.AutoRedundancy,
 		Private:    h.key, Remote: other.key.Public(), AES: true, Rate: n.cfg.Rate,
-		Keepalive: n.cfg.Keepalive, Rekey: n.cfg.Rekey, Random: io.Reader(h.rng),
+		Keepalive: n.cfg.Keepalive, Rekey: n.cfg.Rekey, Rules: n.cfg.Rules, Random: io.Reader(h.rng),
 	}
 	if i == 0 || !n.cfg.Called {
 		cfg.Endpoint = other.addr
@@ -369,7 +372,7 @@ func (h *Host) drain() {
 	if _, _, ok := p.Poll(n.now.Add(-time.Second), h.datag[:]); ok {
 		n.fail("host %d sends more when time goes back", h.id)
 	}
-	if st := p.Status(); st.QueueBytes > peer.MaxQueueBytes(n.cfg.Rate) || st.InFlight > peer.MaxInFlight {
+	if st := p.Status(); st.QueueBytes > peer.MaxQueueBytes(n.cfg.Rate.Ceiling) || st.InFlight > peer.MaxInFlight {
 		n.fail("host %d: queue of %d bytes, %d symbols in flight", h.id, st.QueueBytes, st.InFlight)
 	}
 }

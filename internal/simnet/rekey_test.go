@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/totg/totg/internal/link"
+	"github.com/totg/totg/reliability/rate"
 	"github.com/totg/totg/tunnel/flow"
 	"github.com/totg/totg/tunnel/peer"
 )
@@ -22,7 +23,7 @@ func lossy(loss float64) [2]link.Config {
 func TestRekeyUnderLoad(t *testing.T) {
 	const seconds = 60
 	for seed := range uint64(1) {
-		n, err := New(Config{Seed: seed, Links: lossy(0.3), Rate: 9e6, Rekey: 2 * time.Second})
+		n, err := New(Config{Seed: seed, Links: lossy(0.3), Rate: rate.Config{Mode: rate.Fixed, Ceiling: 9e6}, Rekey: 2 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +64,7 @@ func TestRekeyUnderLoad(t *testing.T) {
 func TestRekeyThroughOutages(t *testing.T) {
 	for seed := range uint64(3) {
 		links := lossy(0.5)
-		n, err := New(Config{Seed: seed, Links: links, Rate: 9e6, Rekey: time.Second})
+		n, err := New(Config{Seed: seed, Links: links, Rate: rate.Config{Mode: rate.Fixed, Ceiling: 9e6}, Rekey: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}

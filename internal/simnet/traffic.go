@@ -36,6 +36,7 @@ const (
 	bodyLen  = 8            // number, seed of the filling
 	protoTCP = 6
 	protoUDP = 17
+	canMark  = 2 // ECN-capable transport, RFC 3168
 )
 
 // Send writes one packet of the class and of a random size up to limit bytes,
@@ -48,7 +49,7 @@ func (t *Traffic) Send(class flow.Class, limit int) bool {
 	p := u[1:]
 	p[0], p[9] = 0x45, protoUDP
 	if class == flow.Stream {
-		p[9] = protoTCP
+		p[1], p[9] = canMark, protoTCP            // what it is told by a mark need not be lost
 		p[ipv4Len+12], p[ipv4Len+13] = 5<<4, 0x18 // five words, PSH and ACK
 		binary.BigEndian.PutUint32(p[ipv4Len+4:], t.sequence)
 		t.sequence += uint32(size - headLen)

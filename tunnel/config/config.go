@@ -1,6 +1,6 @@
 // Package config reads totg's configuration file.
 //
-// The file is TOML with one [interface] table and one [[peer]] table for each peer; docs/configuration.md documents every
+// The file is TOML with one [interface] table and one [[peer]] table for each peer, with [[peer.rule]] tables; docs/configuration.md documents every
 // key. Load is strict: unknown keys, values out of range, contradictions between keys and key files that others can read
 // are all mistakes, every mistake is reported with its line, and a file with a mistake gives no Config at all.
 //
@@ -8,7 +8,7 @@
 // or could be a secret. The package has no state; its values may be shared between goroutines that do not change them.
 //
 // Requirements: H-1 and H-2 (what peers exchange), T-1 (addresses, MTU, allowed IPs, TAP with one peer), G-4 (rate mode fixed),
-// R-3 (cap on redundancy).
+// R-3 (cap on redundancy), C-7 (rules).
 package config
 
 import (
@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/totg/totg/handshake"
+	"github.com/totg/totg/tunnel/flow"
 )
 
 // Config is a configuration without mistakes.
@@ -39,10 +40,12 @@ type Interface struct {
 	Addresses  []netip.Prefix // with host bits: an address and its network's length; empty only in TAP mode
 	Listen     netip.AddrPort // port 0: the kernel chooses
 	MTU        int            // bytes of an inner packet, MinMTU … MaxMTU
-	Bandwidth  Rate           // upload, bit/s of outer IP bytes
+	Bandwidth  Rate           // most that is sent, bit/s of outer IP bytes; 0: no bound, but never 0 with RateFixed
 	Rate       RateMode
 	Redundancy Redundancy
 	ARQ        bool // no coding: what is lost is sent again, and nothing else
+	Routes     RouteMode
+	Rekey      time.Duration // how long session keys are used (H-7)
 }
 
 // Peer describes one other end.
@@ -54,6 +57,7 @@ type Peer struct {
 	PresharedKey handshake.PresharedKey // zero: none
 	Keepalive    time.Duration          // 0: off
 	Agree        []string               // patterns of the names of actions that it may propose
+	Rules        []flow.Rule            // how packets to this peer travel, in the order of the file; the first match wins
 }
 
 // Mode says what the interface carries.
@@ -65,11 +69,24 @@ const (
 	ModeTAP Mode = "tap" // Ethernet frames, one peer
 )
 
+// RouteMode says when the routes to a peer are there.
+type RouteMode string
+
+// The route modes.
+const (
+	RoutesAlways    RouteMode = "always"    // as long as the tunnel runs: nothing leaks past a session that is down
+	RoutesCommitted RouteMode = "committed" // while both ends are known to have the session
+)
+
 // RateMode says how the sending rate is found (G-4).
 type RateMode string
 
-// RateFixed sends at the configured bandwidth and probes for nothing.
-const RateFixed RateMode = "fixed"
+// The rate modes.
+const (
+	RateFair      RateMode = "fair"      // finds the capacity; takes its share beside flows that fill buffers
+	RateScavenger RateMode = "scavenger" // finds the capacity; yields to them
+	RateFixed     RateMode = "fixed"     // sends at the bandwidth and probes for nothing
+)
 
 // Load reads and checks the file. Paths inside it are relative to its folder. The error is always of type Errors.
 func Load(path string) (*Config, error) {

@@ -69,6 +69,8 @@ bandwidth = "2.5Mbit"
 rate = "fixed"
 redundancy = 0.25
 arq = true
+routes = "committed"
+rekey = "90s"
 
 [[peer]]
 name = "b"
@@ -76,6 +78,7 @@ public_key = "B_KEY"
 endpoint = "198.51.100.2:4430"
 allowed_ips = ["10.77.0.2/32", "fd77::2/128", "0.0.0.0/0"]
 preshared_key_file = "psk"
+agree = ["switch-*", "backup"]
 keepalive = "1m30s"
 
 [[peer]]
@@ -111,7 +114,7 @@ func TestLoadFull(t *testing.T) {
 			Name: "totg7", Mode: ModeTUN, PrivateKey: private,
 			Addresses: []netip.Prefix{netip.MustParsePrefix("10.77.0.1/24"), netip.MustParsePrefix("fd77::1/64")},
 			Listen:    netip.MustParseAddrPort("0.0.0.0:4431"), MTU: 1400, Bandwidth: 2_500_000, Rate: RateFixed,
-			Redundancy: 0.25, ARQ: true,
+			Redundancy: 0.25, ARQ: true, Routes: RoutesCommitted, Rekey: 90 * time.Second,
 		},
 		Peers: []Peer{
 			{
@@ -119,7 +122,7 @@ func TestLoadFull(t *testing.T) {
 				AllowedIPs: []netip.Prefix{
 					netip.MustParsePrefix("10.77.0.2/32"), netip.MustParsePrefix("fd77::2/128"), netip.MustParsePrefix("0.0.0.0/0"),
 				},
-				PresharedKey: shared, Keepalive: 90 * time.Second,
+				PresharedKey: shared, Keepalive: 90 * time.Second, Agree: []string{"switch-*", "backup"},
 			},
 			{Name: key(c.public).String(), PublicKey: key(c.public), AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.77.0.3/32")}},
 		},
@@ -130,7 +133,7 @@ func TestLoadFull(t *testing.T) {
 }
 
 // Every value may be written in any form that TOML has for it, and defaults fill the gaps.
-// G-4: the rate is "fixed" at the given bandwidth.
+// G-4: the rate is found, and the bandwidth is a ceiling.
 func TestLoadForms(t *testing.T) {
 	own, b := newPair(t), newPair(t)
 	text := fmt.Sprintf("interface = { private_key = %q, addresses = [\r\n'10.77.0.1/24',\r\n], bandwidth = \"50 mbit/s\" }\r\n"+
@@ -141,7 +144,7 @@ func TestLoadForms(t *testing.T) {
 		t.Fatal(err)
 	}
 	i := got.Interface
-	if i.Name != DefaultName || i.Mode != ModeTUN || i.MTU != DefaultMTU || i.Bandwidth != 50*Megabit || i.Rate != RateFixed ||
+	if i.Name != DefaultName || i.Mode != ModeTUN || i.MTU != DefaultMTU || i.Bandwidth != 50*Megabit || i.Rate != RateFair ||
 		i.Redundancy != AutoRedundancy || i.ARQ || i.Listen != netip.MustParseAddrPort("[::]:4430") {
 		t.Errorf("defaults: got %+v", i)
 	}
@@ -183,7 +186,7 @@ func TestManyMistakes(t *testing.T) {
 	if !ok || len(mistakes) != maxMistakes+1 {
 		t.Fatalf("got %d mistakes, want %d", len(mistakes), maxMistakes+1)
 	}
-	if got, want := mistakes[maxMistakes].Error(), "totg.toml: and 72 more mistakes"; got != want {
+	if got, want := mistakes[maxMistakes].Error(), "totg.toml: and 71 more mistakes"; got != want {
 		t.Errorf("last: got %q, want %q", got, want)
 	}
 	if _, ok := errors.AsType[*Mistake](err); !ok {

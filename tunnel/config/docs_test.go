@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/totg/totg/tunnel/agreement"
 )
 
 // documented is what docs/configuration.md says about one key.
@@ -27,7 +29,7 @@ func readDocs(t *testing.T) (docs string, keys []documented) {
 	}
 	docs = string(data)
 	table := ""
-	heading := regexp.MustCompile("(?m)^(?:## `\\[+([a-z]+)\\]+`|### `([a-z_]+)`)$")
+	heading := regexp.MustCompile("(?m)^(?:## `\\[+([a-z.]+)\\]+`|### `([a-z_]+)`)$")
 	all := heading.FindAllStringSubmatchIndex(docs, -1)
 	for n, m := range all {
 		if m[2] >= 0 {
@@ -89,6 +91,7 @@ func TestDocsExamples(t *testing.T) {
 		lines := map[string][]string{
 			tableInterface: {`private_key_file = "totg.key"`, `addresses = ["10.77.0.1/24"]`, `bandwidth = "1Gbit"`},
 			tablePeer:      {`public_key = "BASE64_PUBLIC_KEY"`, `allowed_ips = ["10.77.0.2/32"]`},
+			tableRule:      {`mode = "z"`},
 		}
 		var rest []string
 		for _, line := range lines[k.Table] {
@@ -101,7 +104,11 @@ func TestDocsExamples(t *testing.T) {
 		if strings.Contains(k.example, `"tap"`) {
 			lines[tablePeer] = lines[tablePeer][:1]
 		}
-		load(k.Table+"."+k.Name, "[interface]\n"+strings.Join(lines[tableInterface], "\n")+"\n[[peer]]\n"+strings.Join(lines[tablePeer], "\n")+"\n")
+		rule := ""
+		if k.Table == tableRule {
+			rule = "[[peer.rule]]\n" + strings.Join(lines[tableRule], "\n") + "\n"
+		}
+		load(k.Table+"."+k.Name, "[interface]\n"+strings.Join(lines[tableInterface], "\n")+"\n[[peer]]\n"+strings.Join(lines[tablePeer], "\n")+"\n"+rule)
 	}
 }
 
@@ -110,14 +117,17 @@ func TestDocsLimits(t *testing.T) {
 	docs, _ := readDocs(t)
 	for _, want := range []string{
 		"from 576 to 65535", "at least 1280", "at most 65517", "at most 64 addresses", "at most 1024 prefixes", "at most 1024 peers", "at most 1 MiB",
+		"at most 64 rules", "at most 64 elements", "from " + MinDeadline.String() + " to " + shortDuration(MaxDeadline),
 		"from " + MinBandwidth.String() + " to " + MaxBandwidth.String(),
 		fmt.Sprintf("from 0 to %v", MaxRedundancy),
 		"from " + MinKeepalive.String() + " to " + shortDuration(MaxKeepalive),
+		"from " + MinRekey.String() + " to " + shortDuration(MaxRekey), fmt.Sprintf("up to %d patterns of 1 to %d letters", agreement.MaxPatterns, agreement.MaxName),
 	} {
 		if !strings.Contains(docs, want) {
 			t.Errorf("docs/configuration.md does not say %q", want)
 		}
 	}
 	const _ = uint(MinMTU-576) + uint(576-MinMTU) + uint(MaxMTUTAP-65517) + uint(65517-MaxMTUTAP) + uint(MinMTU6-1280) + uint(1280-MinMTU6) +
-		uint(MaxAddresses-64) + uint(64-MaxAddresses) + uint(MaxPeers-1024) + uint(1024-MaxPeers) + uint(MaxAllowedIPs-1024) + uint(1024-MaxAllowedIPs)
+		uint(MaxAddresses-64) + uint(64-MaxAddresses) + uint(MaxPeers-1024) + uint(1024-MaxPeers) + uint(MaxAllowedIPs-1024) + uint(1024-MaxAllowedIPs) + uint(MaxRules-64) + uint(64-MaxRules) +
+		uint(MaxRuleItems-64) + uint(64-MaxRuleItems)
 }

@@ -41,7 +41,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		i := cfg.Interface
 		if i.PrivateKey.IsZero() || !ValidInterfaceName(i.Name) || i.MTU < MinMTU || i.MTU > MaxMTU ||
-			i.Bandwidth < MinBandwidth || i.Bandwidth > MaxBandwidth ||
+			(i.Bandwidth != 0 && i.Bandwidth < MinBandwidth) || i.Bandwidth > MaxBandwidth || (i.Bandwidth == 0 && i.Rate == RateFixed) ||
 			(i.Redundancy != AutoRedundancy && (i.Redundancy < 0 || i.Redundancy > MaxRedundancy || math.IsNaN(float64(i.Redundancy)))) || len(cfg.Peers) == 0 || len(cfg.Peers) > MaxPeers {
 			t.Errorf("accepted %+v", cfg)
 		}

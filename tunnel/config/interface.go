@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/totg/totg/handshake"
 )
@@ -31,9 +32,11 @@ func (d *decoder) decodeInterface(cfg *Interface) {
 	cfg.Listen = s.listen()
 	cfg.MTU = s.mtu(cfg)
 	cfg.Rate = s.rateMode()
-	cfg.Bandwidth = s.bandwidth()
+	cfg.Bandwidth = s.bandwidth(cfg.Rate)
 	cfg.Redundancy = s.redundancy()
 	cfg.ARQ = s.arq()
+	cfg.Routes = s.routeMode(cfg.Mode)
+	cfg.Rekey = s.rekey()
 }
 
 // ValidInterfaceName says whether a name can be an interface's, and so a control socket's.
@@ -74,18 +77,61 @@ func (s section) mode() Mode {
 	return ModeTUN
 }
 
-func (s section) rateMode() RateMode {
-	text, ok := s.text("rate", `"fixed"`)
-	if ok && RateMode(text) != RateFixed {
-		s.wrong("rate", quote(text)+" is no rate mode", `write "fixed" (the speed itself goes into bandwidth)`)
+func (s section) routeMode(mode Mode) RouteMode {
+	const key = "routes"
+	text, ok := s.text(key, `"always"`)
+	if !ok {
+		return RoutesAlways
 	}
-	return RateFixed
+	switch m := RouteMode(text); {
+	case mode == ModeTAP:
+		s.wrong(key, "has no meaning in TAP mode, where there are no routes", "remove it")
+	case m == RoutesAlways, m == RoutesCommitted:
+		return m
+	default:
+		s.wrong(key, quote(text)+" is no such mode", `write "always" or "committed"`)
+	}
+	return RoutesAlways
 }
 
-func (s section) bandwidth() Rate {
+// rekey is how long session keys are used (H-7).
+func (s section) rekey() time.Duration {
+	const key = "rekey"
+	text, ok := s.text(key, `"2m"`)
+	if !ok {
+		return DefaultRekey
+	}
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		s.wrong(key, quote(text)+" is no duration", `write a number and a unit, such as "2m"`)
+	case d < MinRekey || d > MaxRekey:
+		s.wrong(key, quote(text)+" is out of range", fmt.Sprintf(`write a time from "%v" to "%v"`, MinRekey, shortDuration(MaxRekey)))
+	default:
+		return d
+	}
+	return DefaultRekey
+}
+
+func (s section) rateMode() RateMode {
+	text, ok := s.text("rate", `"fair"`)
+	if !ok {
+		return RateFair
+	}
+	switch m := RateMode(text); m {
+	case RateFair, RateScavenger, RateFixed:
+		return m
+	}
+	s.wrong("rate", quote(text)+" is no rate mode", `write "fair", "scavenger" or "fixed" (the speed itself goes into bandwidth)`)
+	return RateFair
+}
+
+func (s section) bandwidth(mode RateMode) Rate {
 	const key = "bandwidth"
 	if !s.has(key) {
-		s.wrong(key, "is missing", `write how fast this host can send: bandwidth = "50Mbit"`)
+		if mode == RateFixed {
+			s.wrong(key, `is missing, and rate is "fixed"`, `write how fast this host can send, bandwidth = "50Mbit", or rate = "fair"`)
+		}
 		return 0
 	}
 	text, ok := s.text(key, `"50Mbit"`)

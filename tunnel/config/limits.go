@@ -13,6 +13,14 @@ const (
 	// MaxAllowedIPs is the largest number of prefixes of one peer.
 	MaxAllowedIPs = 1024
 
+	// MaxRules is the largest number of [[peer.rule]] tables of one peer: each packet is compared with them in turn.
+	MaxRules = 64
+	// MaxRuleItems is the largest number of elements of a list in a rule.
+	MaxRuleItems = 64
+	// MinDeadline and MaxDeadline bound a rule's deadline: less is no path's delay, more is no deadline.
+	MinDeadline = time.Millisecond
+	MaxDeadline = time.Minute
+
 	// MinMTU is the smallest inner MTU in bytes: what every IPv4 host must be able to receive (RFC 791).
 	MinMTU = 576
 	// MinMTU6 is the smallest inner MTU in bytes of an interface that carries IPv6 (RFC 8200, section 5).
@@ -32,6 +40,11 @@ const (
 	// MaxRedundancy is the largest cap on redundancy other than none: at a loss of 0.99 each datagram is sent a hundred times.
 	MaxRedundancy = 100
 
+	// DefaultRekey is that of H-7. MinRekey is for tests: a switch takes some round trips. MaxRekey keeps forward secrecy
+	// worth its name.
+	DefaultRekey = 2 * time.Minute
+	MinRekey     = time.Second
+	MaxRekey     = time.Hour
 	// MinKeepalive and MaxKeepalive bound a peer's keepalive: less is a flood, more outlives no NAT's memory.
 	MinKeepalive = time.Second
 	MaxKeepalive = time.Hour
@@ -48,8 +61,9 @@ const (
 	maxKeyFileSize = 4096  // bytes: a key is 44 characters and a line feed
 	maxKeys        = 16384 // keys, tables and list elements in a file; the TOML library looks for repeated keys in quadratic time
 	maxKeyLen      = 256   // bytes of one part of a key
-	maxDepth       = 8     // parts of a key; the format needs three
+	maxDepth       = 8     // parts of a key; the format needs six
 	maxMistakes    = 32    // reported one by one; the rest are counted
+	maxPacketLen   = 256   // bytes of a packet as people write it
 	maxQuoted      = 64    // bytes of the user's text repeated in a message
 )
 

@@ -56,7 +56,7 @@ func (d *decoder) decodePeers(cfg *Config) {
 		if !ok {
 			return
 		}
-		d.unknown(s.path, s.shown, s.values, peerKeys())
+		d.unknown(s.path, s.shown, s.values, append(peerKeys(), keyRule))
 		sections[i] = peerSection{section: s, allowedLines: s.decodePeer(&cfg.Peers[i], cfg.Interface.Mode)}
 	}
 	d.checkPeers(cfg, sections)
@@ -70,6 +70,7 @@ func (s section) decodePeer(p *Peer, mode Mode) (allowedLines []int) {
 	p.Keepalive = s.keepalive()
 	p.Agree = s.agree()
 	p.AllowedIPs, allowedLines = s.allowedIPs(mode)
+	p.Rules = s.rules()
 	return allowedLines
 }
 

@@ -4,7 +4,7 @@ import "slices"
 
 // A Key is one key of the file.
 type Key struct {
-	Table string // "interface" or "peer"
+	Table string // "interface", "peer" or "peer.rule"
 	Name  string
 }
 
@@ -17,18 +17,22 @@ func Keys() []Key {
 	for _, name := range peerKeys() {
 		keys = append(keys, Key{Table: tablePeer, Name: name})
 	}
+	for _, name := range ruleKeys() {
+		keys = append(keys, Key{Table: tableRule, Name: name})
+	}
 	return keys
 }
 
 const (
 	tableInterface = "interface"
 	tablePeer      = "peer"
+	tableRule      = "peer.rule"
 )
 
 func interfaceKeys() []string {
 	return []string{
 		"name", "private_key_file", "private_key", "addresses", "listen", "mtu", "mode", "bandwidth", "rate",
-		"redundancy", "arq",
+		"redundancy", "arq", "routes", "rekey",
 	}
 }
 
@@ -36,6 +40,10 @@ func peerKeys() []string {
 	return []string{
 		"name", "public_key", "endpoint", "allowed_ips", "preshared_key_file", "preshared_key", "keepalive", "agree",
 	}
+}
+
+func ruleKeys() []string {
+	return []string{"protocol", "from", "to", "ports", "dscp", "mode", "deadline", "priority"}
 }
 
 // nearest gives the known word that s was probably meant to be, or "".

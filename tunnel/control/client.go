@@ -13,8 +13,13 @@ import (
 )
 
 // Query asks the tunnel at a control socket for its status. The error is one line for the user.
-func Query(path string) (Status, error) {
-	reply, err := ask(path, request{Cmd: cmdStatus}, clientTime)
+func Query(path string) (Status, error) { return query(path, cmdStatus) }
+
+// QueryChannels is Query with the channels of each peer.
+func QueryChannels(path string) (Status, error) { return query(path, cmdChannels) }
+
+func query(path, cmd string) (Status, error) {
+	reply, err := ask(path, request{Cmd: cmd}, clientTime)
 	if err != nil {
 		return Status{}, err
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -50,7 +51,7 @@ type fakeTunnel struct {
 	onStop  func()
 }
 
-func (f *fakeTunnel) Status(context.Context) (Status, error) { return f.status, f.err }
+func (f *fakeTunnel) Status(context.Context, bool) (Status, error) { return f.status, f.err }
 
 // Agree commits after a while that depends on the name.
 func (f *fakeTunnel) Agree(ctx context.Context, p Proposal) (Agreement, error) {
@@ -112,13 +113,15 @@ func start(t *testing.T, h Handler) (path string) {
 
 func sampleStatus() Status {
 	return Status{
-		Version: "v1", PID: 7, Interface: "t0", Mode: "tun", MTU: 1500, PublicKey: "key", Listen: "[::]:4430", RateBits: 50_000_000,
+		Version: "v1", PID: 7, Interface: "t0", Mode: "tun", MTU: 1500, PublicKey: "key", Listen: "[::]:4430",
+		RateMode: "fair", RateBits: 50_000_000,
 		Uptime: 90*time.Second + 1, Drops: map[string]uint64{"mac": 3},
 		Peers: []PeerStatus{{
 			Name: "b", PublicKey: "other", State: StateUp, Endpoint: "192.0.2.1:4430",
 			LastHandshake: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), LastReceived: time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC),
 			TxBytes: 1, RxBytes: 2, TxPackets: 3, RxPackets: 4, TxDatagrams: 5, RxDatagrams: 6, Resent: 7,
-			Loss: 0.25, ReturnLoss: 0.5, RTT: 40 * time.Millisecond, RateBits: 8, QueueBytes: 9, DatagramSize: 1400,
+			Loss: 0.25, ReturnLoss: 0.5, RTT: 40 * time.Millisecond, RateBits: 8,
+			CapacityBits: 10, RatePhase: "run", QueueDelay: 2 * time.Millisecond, QueueTarget: 9 * time.Millisecond, QueueBytes: 9, DatagramSize: 1400,
 			Drops: map[string]uint64{"replay": 1},
 		}},
 	}
@@ -437,3 +440,26 @@ func (readConn) RemoteAddr() net.Addr             { return nil }
 func (readConn) SetDeadline(time.Time) error      { return nil }
 func (readConn) SetReadDeadline(time.Time) error  { return nil }
 func (readConn) SetWriteDeadline(time.Time) error { return nil }
+
+// an outcome passes the socket as it is, a wait is bounded by what the client
+// asked for, and what is remembered is listed.
+func TestAgree(t *testing.T) {
+	runDir(t)
+	path := start(t, &fakeTunnel{})
+	a, err := Agree(path, Proposal{Peer: "office", Name: "switch", Deadline: time.Minute})
+	if want := (Agreement{Peer: "office", Name: "switch", Outcome: OutcomeCommitted, Receipt: "ab"}); err != nil || a != want {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if a, err = Agree(path, Proposal{Peer: "office", Name: "doubt", Deadline: time.Minute}); err != nil || a.Outcome != OutcomeInDoubt {
+		t.Errorf("%+v, %v", a, err)
+	}
+	for _, d := range []time.Duration{0, -time.Second, MaxDeadline + time.Second} {
+		if _, err := Agree(path, Proposal{Peer: "office", Name: "switch", Deadline: d}); err == nil || !strings.Contains(err.Error(), "deadline") {
+			t.Errorf("deadline %v: %v", d, err)
+		}
+	}
+	all, err := Agreements(path)
+	if want := []Agreement{{Peer: "office", Name: "switch", Outcome: OutcomeAborted, Resolved: true}}; err != nil || !slices.Equal(all, want) {
+		t.Errorf("%+v, %v", all, err)
+	}
+}

@@ -5,7 +5,8 @@ import "time"
 // Limits of the control socket.
 const (
 	maxRequest  = 4096     // bytes of a request with its line feed: a command is a word
-	maxResponse = 16 << 20 // bytes of an answer: 1024 peers take about 2 MB
+	maxResponse = 16 << 20 // bytes of an answer: 1024 peers take about 2 MB, MaxChannels of each 13 MB more
+	MaxChannels = 64       // that are listed of a peer, the oldest
 	maxClients  = 16       // served at a time; more wait in the kernel's queue
 
 	// MaxDeadline bounds the deadline of a proposal: a client waits for so long.

@@ -1,9 +1,9 @@
 // Package control is the local conversation with a running tunnel: a Unix socket in /run/totg (TOTG_RUN_DIR overrides the
 // folder), one for each interface, over which "totg status" and "totg down" ask the process of "totg up".
 //
-// A client sends one JSON object on a line, {"cmd":"status"}, {"cmd":"stop"}, {"cmd":"agreements"} or
-// {"cmd":"agree","peer":"…","name":"…","deadline_seconds":10}, and gets one in return: {"status":{…}}, {"ok":true},
-// {"agreements":[…]}, {"agreement":{…}} or {"error":"…"}. The socket has mode 0600, and the server asks the kernel who is calling: root and the
+// A client sends one JSON object on a line, {"cmd":"status"}, {"cmd":"channels"}, {"cmd":"stop"}, {"cmd":"agreements"} or
+// {"cmd":"agree","peer":"…","name":"…","deadline_seconds":10}, and gets one in return: {"status":{…}} for the first two,
+// {"ok":true}, {"agreements":[…]}, {"agreement":{…}} or {"error":"…"}. The socket has mode 0600, and the server asks the kernel who is calling: root and the
 // tunnel's own user are served. Requests are bounded in size, clients in number, and all of it in time, so that a client can
 // hold up neither the tunnel nor other clients for long.
 //
@@ -31,8 +31,9 @@ import (
 
 // Handler is the tunnel behind the socket. Its methods are called from several goroutines.
 type Handler interface {
-	// Status gives the current figures, or an error when ctx ends first.
-	Status(ctx context.Context) (Status, error)
+	// Status gives the current figures, with those of the channels if asked, or
+	// an error when ctx ends first.
+	Status(ctx context.Context, channels bool) (Status, error)
 	// Agree takes part in a named action and returns when it is decided, or at the deadline.
 	Agree(ctx context.Context, p Proposal) (Agreement, error)
 	// Agreements lists what is remembered of named actions.
@@ -62,6 +63,7 @@ type request struct {
 // The commands.
 const (
 	cmdStatus     = "status"
+	cmdChannels   = "channels"
 	cmdStop       = "stop"
 	cmdAgree      = "agree"
 	cmdAgreements = "agreements"
@@ -209,10 +211,10 @@ func answer(ctx context.Context, conn net.Conn, h Handler) (response, func()) {
 		return response{Error: "request is no JSON object"}, nil
 	}
 	switch req.Cmd {
-	case cmdStatus:
+	case cmdStatus, cmdChannels:
 		ctx, cancel := context.WithTimeout(ctx, answerTime)
 		defer cancel()
-		st, err := h.Status(ctx)
+		st, err := h.Status(ctx, req.Cmd == cmdChannels)
 		if err != nil {
 			return response{Error: err.Error()}, nil
 		}

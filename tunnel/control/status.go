@@ -23,7 +23,8 @@ type Status struct {
 	MTU       int    `json:"mtu"`  // bytes, of inner packets
 	PublicKey string `json:"public_key"`
 	Listen    string `json:"listen"`
-	RateBits  int64  `json:"rate_bits"` // configured rate, bit/s of outer IP bytes
+	RateMode  string `json:"rate_mode"` // "fair", "scavenger" or "fixed"
+	RateBits  int64  `json:"rate_bits"` // configured bandwidth, bit/s of outer IP bytes; 0: no bound
 
 	Uptime time.Duration `json:"-"` // uptime_seconds
 
@@ -52,10 +53,32 @@ type PeerStatus struct {
 	ReturnLoss   float64       `json:"return_loss"`   // share of the peer's receipts that did not arrive here
 	RTT          time.Duration `json:"-"`             // rtt_seconds; 0: not measured
 	RateBits     int64         `json:"rate_bits"`     // current sending rate, bit/s of outer IP bytes
+	CapacityBits int64         `json:"capacity_bits"` // what the path is thought to carry, bit/s of outer IP bytes
+	RatePhase    string        `json:"rate_phase"`    // what rate control does; empty: no session
+	QueueDelay   time.Duration `json:"-"`             // queue_delay_seconds: of the path, above its base delay
+	QueueTarget  time.Duration `json:"-"`             // queue_target_seconds: the delay that rate control wants
 	QueueBytes   int64         `json:"queue_bytes"`   // inner bytes that wait to be sent
 	DatagramSize int           `json:"datagram_size"` // bytes of UDP payload that the path takes; 0: not known
 
 	Drops map[string]uint64 `json:"drops"` // by reason
+
+	Channels []ChannelStatus `json:"channels,omitempty"` // where asked for, at most MaxChannels
+}
+
+// ChannelStatus is one channel's part of PeerStatus.
+type ChannelStatus struct {
+	ID         string  `json:"id"`   // both halves in hexadecimal
+	Mode       string  `json:"mode"` // "TCP", "Z", "Streaming 2" …
+	State      string  `json:"state"`
+	ByPeer     bool    `json:"by_peer"`     // the peer opened it, and sends on it
+	Flows      int     `json:"flows"`       // groups of flows that have it
+	TxUnits    uint64  `json:"tx_units"`    // inner packets sent on it
+	RxUnits    uint64  `json:"rx_units"`    // inner packets received on it
+	Skipped    uint64  `json:"skipped"`     // pieces of packets that were given up
+	Late       uint64  `json:"late"`        // pieces that came after that
+	Resent     uint64  `json:"resent"`      // datagrams sent again or in advance for its class of traffic
+	QueueBytes int64   `json:"queue_bytes"` // inner bytes that wait for it
+	Age        float64 `json:"age_seconds"`
 }
 
 // statusJSON and peerJSON carry durations as seconds.
@@ -68,7 +91,9 @@ type (
 	plainPeer PeerStatus
 	peerJSON  struct {
 		*plainPeer
-		RTT float64 `json:"rtt_seconds"`
+		RTT         float64 `json:"rtt_seconds"`
+		QueueDelay  float64 `json:"queue_delay_seconds"`
+		QueueTarget float64 `json:"queue_target_seconds"`
 	}
 )
 
@@ -98,7 +123,7 @@ func (p PeerStatus) MarshalJSON() ([]byte, error) {
 	if p.Drops == nil {
 		p.Drops = map[string]uint64{}
 	}
-	return json.Marshal(peerJSON{(*plainPeer)(&p), p.RTT.Seconds()})
+	return json.Marshal(peerJSON{(*plainPeer)(&p), p.RTT.Seconds(), p.QueueDelay.Seconds(), p.QueueTarget.Seconds()})
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.
@@ -107,7 +132,7 @@ func (p *PeerStatus) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	p.RTT = fromSeconds(j.RTT)
+	p.RTT, p.QueueDelay, p.QueueTarget = fromSeconds(j.RTT), fromSeconds(j.QueueDelay), fromSeconds(j.QueueTarget)
 	return nil
 }
 

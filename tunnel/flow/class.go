@@ -12,16 +12,22 @@ const (
 	// Interactive packets are small and someone waits for them: ICMP, small UDP
 	// datagrams, TCP segments that only acknowledge.
 	Interactive
+	// Once is for packets of the modes that send nothing again: a rule asks for
+	// it, no packet is of this class by itself.
+	Once
 	// NumClasses is the number of classes.
-	NumClasses = 3
+	NumClasses = 4
 )
 
 // IP protocol numbers.
 const (
-	protoICMP   = 1
-	protoTCP    = 6
-	protoUDP    = 17
-	protoICMPv6 = 58
+	protoICMP    = 1
+	protoTCP     = 6
+	protoUDP     = 17
+	protoDCCP    = 33
+	protoICMPv6  = 58
+	protoSCTP    = 132
+	protoUDPLite = 136
 )
 
 // classify chooses the class. A fragment without the transport header could be
@@ -35,13 +41,8 @@ func (in *inner) classify(super bool) Class {
 		if t, ok := in.tcp(); ok && !super && t.acknowledges() {
 			return Interactive
 		}
-		return Stream
 	case super || in.transport == nil:
 		return Message
-	case in.Proto == protoICMP && in.Src.Is4(),
-		in.Proto == protoICMPv6 && in.Src.Is6(),
-		in.Proto == protoUDP && in.size <= interactiveUDP:
-		return Interactive
 	}
-	return Message
+	return in.ClassOfSize()
 }

@@ -1,5 +1,6 @@
-// Package flow reads inner packets: where they go, what they are, in which
-// queue they wait, and whether the tunnel holds their bytes already.
+// Package flow reads inner packets: where they go, what they are, how they are to
+// travel, in which queue they wait, and whether the tunnel holds their bytes
+// already.
 //
 // It is pure: no clock, goroutine or randomness. A unit is what the tunnel's
 // device hands over (requirement R-1): a flag byte, the virtio header where the
@@ -26,8 +27,13 @@ const VirtioLen = 10
 // Packet is what the tunnel needs to know of an inner packet.
 type Packet struct {
 	Src, Dst netip.Addr // zero for a frame that is not IP
-	Proto    uint8      // IPv4 protocol or the last IPv6 next header understood
-	Class    Class
+	// SrcPort and DstPort are those of TCP, UDP, UDP-Lite, DCCP and SCTP; zero
+	// for other protocols and for fragments.
+	SrcPort, DstPort uint16
+	Proto            uint8 // IPv4 protocol or the last IPv6 next header understood
+	DSCP             uint8 // RFC 2474, 6 bits
+	Class            Class
+	Size             int // of the IP packet, bytes
 }
 
 // Parse reads a unit. ok is false if its flags, its IP header or its length are
@@ -41,7 +47,6 @@ func Parse(unit []byte) (p Packet, ok bool) {
 type inner struct {
 	Packet
 
-	size      int    // length of the IP packet
 	later     bool   // a fragment without the transport header
 	transport []byte // header and payload; nil for a fragment or where a length is wrong
 }
@@ -73,9 +78,27 @@ func parse(unit []byte) (in inner, ok bool) {
 		in, ok = parseIP(b)
 	}
 	if ok {
+		in.readPorts()
 		in.Class = in.classify(super)
 	}
 	return in, ok
+}
+
+// HasPorts reports whether a protocol's header begins with ports.
+func HasPorts(proto uint8) bool {
+	switch proto {
+	case protoTCP, protoUDP, protoDCCP, protoSCTP, protoUDPLite:
+		return true
+	}
+	return false
+}
+
+// readPorts reads the ports of a packet that has them.
+func (in *inner) readPorts() {
+	if HasPorts(in.Proto) && len(in.transport) >= 4 {
+		in.SrcPort = binary.BigEndian.Uint16(in.transport)
+		in.DstPort = binary.BigEndian.Uint16(in.transport[2:])
+	}
 }
 
 func parseEthernet(b []byte) (inner, bool) {
@@ -108,8 +131,9 @@ func parseIPv4(b []byte) (inner, bool) {
 	}
 	src, dst := [4]byte(b[12:16]), [4]byte(b[16:20])
 	in := inner{
-		Packet: Packet{Src: netip.AddrFrom4(src), Dst: netip.AddrFrom4(dst), Proto: b[9]},
-		size:   size,
+		Packet: Packet{
+			Src: netip.AddrFrom4(src), Dst: netip.AddrFrom4(dst), Proto: b[9], DSCP: b[1] >> 2, Size: size,
+		},
 	}
 	more, offset := b[6]&0x20 != 0, binary.BigEndian.Uint16(b[6:])&0x1fff
 	in.later = offset != 0
@@ -124,8 +148,10 @@ func parseIPv4(b []byte) (inner, bool) {
 func parseIPv6(b []byte) inner {
 	src, dst := [16]byte(b[8:24]), [16]byte(b[24:40])
 	in := inner{
-		Packet: Packet{Src: netip.AddrFrom16(src), Dst: netip.AddrFrom16(dst), Proto: b[6]},
-		size:   ipv6HeaderLen + int(binary.BigEndian.Uint16(b[4:])),
+		Packet: Packet{
+			Src: netip.AddrFrom16(src), Dst: netip.AddrFrom16(dst), Proto: b[6],
+			DSCP: b[0]<<2&0x3c | b[1]>>6, Size: ipv6HeaderLen + int(binary.BigEndian.Uint16(b[4:])),
+		},
 	}
 	at, whole := ipv6HeaderLen, true
 walk:
@@ -152,8 +178,8 @@ walk:
 			break walk
 		}
 	}
-	if whole && at <= in.size && in.size <= len(b) {
-		in.transport = b[at:in.size]
+	if whole && at <= in.Size && in.Size <= len(b) {
+		in.transport = b[at:in.Size]
 	}
 	return in
 }

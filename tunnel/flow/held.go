@@ -6,36 +6,37 @@ package flow
 // of them would only lengthen the queue that caused it.
 //
 // The caller asks Holds before it queues a unit, and drops the unit if the
-// answer is true; it calls Add for every unit that it has queued. Units of the
-// Stream class, and no others, have numbers, 1, 2, … in the order of these
-// calls, and Sent speaks of the next of them: the queue keeps their order.
+// answer is true; it calls Add for every unit that it has queued, and gets a
+// ticket, 0 for a unit that is not followed. With the ticket it tells what became
+// of the unit: Sent or Drop. Units of one connection are sent in the order in
+// which they were added; others may go between.
 //
-// A byte is held from Add to Release, or to Reset if it was sent (RFC 9293,
-// section 3.4, for the arithmetic modulo 2^32). Held errs to one side: what it
-// cannot follow, for its limits or because the ranges of a connection are torn,
-// it does not hold. Nothing is ever refused of which a byte is not in the tunnel.
+// A byte is held from Add to Release, or to Drop, or to Reset if it was sent (RFC
+// 9293, section 3.4, for the arithmetic modulo 2^32). Held errs to one side: what
+// it cannot follow, for its limits or because the ranges of a connection are
+// torn, it does not hold. Nothing is ever refused of which a byte is not in the
+// tunnel.
 type Held struct {
 	connections map[connectionKey]*connection
 	free        []*connection
 
-	ring   []heldUnit // units with a range that are held, by their number
+	units  []heldUnit // by ticket less one
+	unused []int      // tickets
+	ring   []int      // tickets of units that are sent, by their symbols
 	head   int
-	count  int
-	flying int // of these, the first so many are sent
-
-	added  uint64 // number of the newest unit
-	sent   uint64 // number of the newest unit that was sent
-	symbol uint64 // … and its last symbol
+	flying int // of these
+	runs   uint64
+	symbol uint64 // newest tag of Sent
 }
 
 // heldUnit is a unit with a range. All that is left of the range is its end: it
 // begins where the unit before it in its run ends.
 type heldUnit struct {
-	of     *connection
-	number uint64
+	of     *connection // nil: the ticket is not in use
 	run    uint64
 	symbol uint64
 	end    uint32
+	sent   bool
 }
 
 // connectionKey is one direction of a TCP connection: IP version, addresses and
@@ -52,7 +53,7 @@ type connection struct {
 // unit in it ends beyond the one before, so start follows as they are released.
 // It may be empty, and go on from there.
 type run struct {
-	first      uint64 // number of the unit that began it, 0: none did
+	number     uint64 // its own, 0: there is none
 	start, end uint32
 }
 
@@ -63,7 +64,12 @@ func NewHeld(limit int) *Held {
 	h := &Held{
 		connections: make(map[connectionKey]*connection, n),
 		free:        make([]*connection, n),
-		ring:        make([]heldUnit, limit),
+		units:       make([]heldUnit, limit),
+		unused:      make([]int, limit),
+		ring:        make([]int, limit),
+	}
+	for i := range h.unused {
+		h.unused[i] = limit - i
 	}
 	all := make([]connection, n)
 	for i := range all {
@@ -83,14 +89,10 @@ func (h *Held) Holds(unit []byte) bool {
 	return c != nil && c.holds(t.seq, t.payload)
 }
 
-// Add notes a unit that was queued. A unit that is not of the Stream class
-// changes nothing.
-func (h *Held) Add(unit []byte) {
+// Add notes a unit that was queued and returns its ticket. A unit that is not TCP
+// has none.
+func (h *Held) Add(unit []byte) (ticket int) {
 	in, t, ok := parseData(unit)
-	if in.Class != Stream {
-		return
-	}
-	h.added++
 	switch {
 	case !ok:
 	case t.flags&tcpSYN != 0:
@@ -99,31 +101,51 @@ func (h *Held) Add(unit []byte) {
 		if c := h.connections[keyOf(&in, &t)]; c != nil {
 			c.runs = [maxRuns]run{}
 		}
-	case t.data() && h.count < len(h.ring):
-		h.hold(keyOf(&in, &t), t.seq, t.payload)
+	case t.data() && len(h.unused) > 0:
+		return h.hold(keyOf(&in, &t), t.seq, t.payload)
 	}
+	return 0
 }
 
-// Sent tells that the next unit is wholly in symbols, the last of which has this
-// tag. Tags never fall between two calls of Reset.
-func (h *Held) Sent(symbol uint64) {
-	if h.sent == h.added || symbol < h.symbol {
-		panic("flow: a unit is sent that was not added, or out of order")
+// Sent tells that the unit is wholly in symbols, the last of which has this tag.
+// Tags never fall between two calls of Reset.
+func (h *Held) Sent(ticket int, symbol uint64) {
+	if symbol < h.symbol {
+		panic("flow: symbols out of order")
 	}
-	h.sent++
 	h.symbol = symbol
-	if h.flying == h.count {
+	if ticket == 0 {
 		return
 	}
-	if u := h.at(h.flying); u.number == h.sent {
-		u.symbol = symbol
-		h.flying++
+	u := h.waiting(ticket)
+	u.symbol, u.sent = symbol, true
+	h.ring[(h.head+h.flying)%len(h.ring)] = ticket
+	h.flying++
+}
+
+// Drop tells that the unit was dropped from the queue: its bytes are held no
+// longer, nor are those before it in its run, which are on their way.
+func (h *Held) Drop(ticket int) {
+	if ticket == 0 {
+		return
 	}
+	u := h.waiting(ticket)
+	u.of.release(u.run, u.end)
+	h.discard(ticket)
+}
+
+// waiting is the unit of a ticket that was neither sent nor dropped.
+func (h *Held) waiting(ticket int) *heldUnit {
+	u := &h.units[ticket-1]
+	if u.of == nil || u.sent {
+		panic("flow: a unit is sent or dropped that does not wait")
+	}
+	return u
 }
 
 // Release tells that all symbols with a tag below this one have arrived.
 func (h *Held) Release(below uint64) {
-	for h.flying > 0 && h.at(0).symbol < below {
+	for h.flying > 0 && h.units[h.ring[h.head]-1].symbol < below {
 		h.pop()
 	}
 }
@@ -137,40 +159,48 @@ func (h *Held) Reset() {
 	h.symbol = 0
 }
 
-func (h *Held) at(i int) *heldUnit { return &h.ring[(h.head+i)%len(h.ring)] }
-
-// hold appends a unit to the ring, unless the tunnel holds its range already.
-func (h *Held) hold(key connectionKey, seq, n uint32) {
+// hold follows a unit, unless the tunnel holds its range already.
+func (h *Held) hold(key connectionKey, seq, n uint32) (ticket int) {
 	c := h.connections[key]
 	switch {
 	case c != nil && c.holds(seq, n):
-		return
+		return 0
 	case c == nil && len(h.free) == 0:
-		return
+		return 0
 	case c == nil:
 		c = h.free[len(h.free)-1]
 		h.free = h.free[:len(h.free)-1]
 		*c = connection{key: key}
 		h.connections[key] = c
 	}
-	*h.at(h.count) = heldUnit{of: c, number: h.added, run: c.extend(seq, n, h.added), end: seq + n}
+	ticket = h.unused[len(h.unused)-1]
+	h.unused = h.unused[:len(h.unused)-1]
+	h.runs++
+	h.units[ticket-1] = heldUnit{of: c, run: c.extend(seq, n, h.runs), end: seq + n}
 	c.units++
-	h.count++
+	return ticket
 }
 
-// pop releases the oldest unit of the ring.
+// pop releases the unit that was sent first.
 func (h *Held) pop() {
-	u := h.at(0)
+	ticket := h.ring[h.head]
+	u := &h.units[ticket-1]
 	u.of.release(u.run, u.end)
+	h.discard(ticket)
+	h.head = (h.head + 1) % len(h.ring)
+	h.flying--
+}
+
+// discard takes a ticket back.
+func (h *Held) discard(ticket int) {
+	u := &h.units[ticket-1]
 	u.of.units--
 	if u.of.units == 0 {
 		delete(h.connections, u.of.key)
 		h.free = append(h.free, u.of)
 	}
 	*u = heldUnit{}
-	h.head = (h.head + 1) % len(h.ring)
-	h.count--
-	h.flying--
+	h.unused = append(h.unused, ticket)
 }
 
 // holds reports whether the runs cover the range.
@@ -198,23 +228,23 @@ func (c *connection) extend(seq, n uint32, number uint64) uint64 {
 	for i := range c.runs {
 		r := &c.runs[i]
 		length, ahead := r.end-r.start, seq-r.start
-		if r.first != 0 && ahead <= length && ahead+n <= maxRun {
+		if r.number != 0 && ahead <= length && ahead+n <= maxRun {
 			r.end = seq + n
-			return r.first
+			return r.number
 		}
 		if length < shortest.end-shortest.start {
 			shortest = r
 		}
 	}
-	*shortest = run{first: number, start: seq, end: seq + n}
+	*shortest = run{number: number, start: seq, end: seq + n}
 	return number
 }
 
 // release takes the bytes up to the end of a unit out of its run, if the
-// connection still has it.
-func (c *connection) release(first uint64, end uint32) {
+// connection still has them: a unit behind it may have been dropped.
+func (c *connection) release(number uint64, end uint32) {
 	for i := range c.runs {
-		if r := &c.runs[i]; r.first == first {
+		if r := &c.runs[i]; r.number == number && end-r.start <= r.end-r.start {
 			r.start = end
 		}
 	}

@@ -16,6 +16,29 @@ func flagged(port uint16, seq uint32, flags byte, n int) []byte {
 	return over4(protoTCP, b)
 }
 
+// line is a Held whose units are sent in the order in which they were added.
+type line struct {
+	*Held
+	tickets []int
+}
+
+func newLine(limit int) *line { return &line{Held: NewHeld(limit)} }
+
+func (l *line) Add(unit []byte) {
+	ticket := l.Held.Add(unit)
+	if p, _ := Parse(unit); p.Class == Stream {
+		l.tickets = append(l.tickets, ticket)
+	}
+}
+
+func (l *line) Sent(symbol uint64) {
+	l.Held.Sent(l.tickets[0], symbol)
+	l.tickets = l.tickets[1:]
+}
+
+// following is how many units have a ticket.
+func (h *Held) following() int { return len(h.units) - len(h.unused) }
+
 // TestHeld: what a sender of TCP may do, step by step: a unit, and whether it is
 // dropped; the others are queued. sent and released count units.
 func TestHeld(t *testing.T) {
@@ -115,7 +138,7 @@ func TestHeld(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := NewHeld(100)
+			h := newLine(100)
 			var sent uint64
 			for i, s := range steps {
 				for range s.sent {
@@ -152,7 +175,7 @@ func mapped(unit []byte) []byte {
 // TestHeldTwice: a unit that is queued although it is held has a number and
 // changes nothing else.
 func TestHeldTwice(t *testing.T) {
-	h := NewHeld(100)
+	h := newLine(100)
 	h.Add(data(1, 0, 100))
 	h.Add(data(1, 0, 50))
 	h.Add(data(1, 100, 100))
@@ -167,7 +190,7 @@ func TestHeldTwice(t *testing.T) {
 
 // TestHeldOrder: a symbol may end several units, and those go together.
 func TestHeldOrder(t *testing.T) {
-	h := NewHeld(100)
+	h := newLine(100)
 	for i := range 6 {
 		h.Add(data(1, uint32(100*i), 100))
 	}
@@ -190,7 +213,7 @@ func TestHeldOrder(t *testing.T) {
 // TestHeldReset: the units of a lost session are gone, those in the queue go with
 // the next one, whose symbols count from the start.
 func TestHeldReset(t *testing.T) {
-	h := NewHeld(100)
+	h := newLine(100)
 	for i := range 4 {
 		h.Add(data(1, uint32(100*i), 100))
 	}
@@ -209,7 +232,7 @@ func TestHeldReset(t *testing.T) {
 
 // TestHeldLimit: units beyond the limit pass, keep their numbers, and do no harm.
 func TestHeldLimit(t *testing.T) {
-	h := NewHeld(3)
+	h := newLine(3)
 	for i := range 5 {
 		h.Add(data(1, uint32(100*i), 100))
 	}
@@ -229,10 +252,10 @@ func TestHeldLimit(t *testing.T) {
 	}
 	h.Sent(6)
 	h.Release(7)
-	if h.Holds(data(1, 500, 100)) || h.count != 0 {
+	if h.Holds(data(1, 500, 100)) || h.following() != 0 {
 		t.Error("the sixth is not released")
 	}
-	none := NewHeld(0)
+	none := newLine(0)
 	none.Add(data(1, 0, 100))
 	if none.Holds(data(1, 0, 100)) {
 		t.Error("held beyond a limit of none")
@@ -244,7 +267,7 @@ func TestHeldLimit(t *testing.T) {
 // TestHeldConnections: connections beyond the limit pass, and find room when
 // others are released.
 func TestHeldConnections(t *testing.T) {
-	h := NewHeld(2 * maxConnections)
+	h := newLine(2 * maxConnections)
 	for i := range maxConnections + 1 {
 		h.Add(data(uint16(i), 0, 100))
 	}
@@ -263,7 +286,7 @@ func TestHeldConnections(t *testing.T) {
 // TestHeldRun: a run ends where sequence numbers would no longer be comparable.
 func TestHeldRun(t *testing.T) {
 	const n = 65000
-	h := NewHeld(1 << 17)
+	h := newLine(1 << 17)
 	unit := data(1, 0, n)
 	for i := range 1 << 17 {
 		seq := uint32(i * n)
@@ -282,10 +305,48 @@ func TestHeldRun(t *testing.T) {
 	}
 }
 
+// TestHeldDrop: what the queue dropped may be sent again, what waits behind it may
+// not, and the units before it go their way.
+func TestHeldDrop(t *testing.T) {
+	h := NewHeld(10)
+	var ticket [4]int
+	for i := range ticket {
+		ticket[i] = h.Add(data(1, uint32(100*i), 100))
+	}
+	h.Sent(ticket[0], 1)
+	h.Drop(ticket[1])
+	h.Drop(0)
+	if h.Holds(data(1, 100, 100)) || !h.Holds(data(1, 200, 200)) {
+		t.Error("not what waits is held")
+	}
+	again := h.Add(data(1, 100, 100))
+	if !h.Holds(data(1, 100, 300)) {
+		t.Error("the repeat is not held")
+	}
+	h.Release(2)
+	if !h.Holds(data(1, 100, 300)) {
+		t.Error("a release took more than its unit")
+	}
+	h.Sent(ticket[2], 2)
+	h.Sent(again, 2)
+	h.Sent(ticket[3], 3)
+	h.Release(3)
+	if h.Holds(data(1, 100, 1)) || h.Holds(data(1, 200, 1)) || !h.Holds(data(1, 300, 100)) {
+		t.Error("not the last is held")
+	}
+	h.Release(4)
+	if h.following() != 0 || len(h.connections) != 0 {
+		t.Errorf("%d units are left", h.following())
+	}
+}
+
 func TestHeldMisuse(t *testing.T) {
 	for name, call := range map[string]func(h *Held){
-		"sent without a unit":  func(h *Held) { h.Sent(1) },
-		"symbols out of order": func(h *Held) { h.Add(data(1, 0, 9)); h.Add(data(1, 9, 9)); h.Sent(2); h.Sent(1) },
+		"sent without a unit":  func(h *Held) { h.Sent(1, 1) },
+		"symbols out of order": func(h *Held) { h.Sent(h.Add(data(1, 0, 9)), 2); h.Sent(0, 1) },
+		"sent twice":           func(h *Held) { n := h.Add(data(1, 0, 9)); h.Sent(n, 1); h.Sent(n, 1) },
+		"dropped twice":        func(h *Held) { n := h.Add(data(1, 0, 9)); h.Drop(n); h.Drop(n) },
+		"dropped when sent":    func(h *Held) { n := h.Add(data(1, 0, 9)); h.Sent(n, 1); h.Drop(n) },
 	} {
 		func() {
 			defer func() {
@@ -302,7 +363,7 @@ func TestHeldMisuse(t *testing.T) {
 // window holds, gets nothing of it through, whatever was released before.
 func TestHeldSender(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 7))
-	h := NewHeld(1000)
+	h := newLine(1000)
 	next, oldest := uint32(0xffff0000), uint32(0xffff0000)
 	var ends []uint32
 	var sent, released int
@@ -334,7 +395,7 @@ func TestHeldSender(t *testing.T) {
 // TestHeldAllocates: a stream, and connections that come and go, cost no memory
 // once the tables are there.
 func TestHeldAllocates(t *testing.T) {
-	h := NewHeld(256)
+	h := newLine(256)
 	unit := data(1, 0, 1000)
 	var i uint32
 	one := func() {
@@ -354,14 +415,14 @@ func TestHeldAllocates(t *testing.T) {
 	if n := testing.AllocsPerRun(2000, one); n != 0 {
 		t.Errorf("%v allocations for a unit", n)
 	}
-	if h.count == 0 || h.count == len(h.ring) {
-		t.Errorf("%d units held", h.count)
+	if h.following() == 0 || h.following() == len(h.ring) {
+		t.Errorf("%d units held", h.following())
 	}
 }
 
 // BenchmarkHeld is what a unit costs from its check to its release.
 func BenchmarkHeld(b *testing.B) {
-	h := NewHeld(4096)
+	h := newLine(4096)
 	unit := data(1, 0, 1400)
 	b.ReportAllocs()
 	var i uint32

@@ -5,10 +5,11 @@ const (
 	// MaxUnit is the largest unit: flag, virtio header and a 64 KiB
 	// super-packet.
 	MaxUnit = 1 + VirtioLen + 65535
-	// MinLimit is the least limit of a Queue per class: a super-packet must
-	// find room behind another.
-	MinLimit = 2 * (MaxUnit + unitHeader)
-	// quantum is what a class may send in one turn: one full packet.
+	// MinLimit is the least limit of a Queue: a super-packet must find room
+	// behind another.
+	MinLimit = 2 * MaxUnit
+	// quantum is what a class, or a flow within it, may send in one turn: one
+	// full packet.
 	quantum = 1514
 	// interactiveUDP is the largest IP packet whose UDP datagram counts as
 	// interactive: a voice frame of 20 ms is 60 to 200 bytes, a game's update
@@ -22,6 +23,9 @@ const (
 
 // Numbers.
 const (
+	// numFlows is the number of flow queues of a class (T-2): among a hundred
+	// flows one in three then shares its queue with another.
+	numFlows = 256
 	// maxExtensions is how many IPv6 extension headers are followed.
 	maxExtensions = 8
 	// maxConnections bounds the connections that a Held follows at a time: they

@@ -3,6 +3,7 @@ package flow
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -19,6 +20,7 @@ type modelUnit struct {
 	seq    uint32
 	n      int
 	symbol uint64
+	ticket int
 	gone   bool // a SYN began another connection
 }
 
@@ -51,7 +53,7 @@ func (m *heldModel) step(h *Held, op, a, b byte) error {
 			m.symbol += uint64(a % 3)
 			m.units[m.flying].symbol = m.symbol
 			m.flying++
-			h.Sent(m.symbol)
+			h.Sent(m.units[m.flying-1].ticket, m.symbol)
 		}
 	case 1:
 		m.below = min(m.below+uint64(a%8), m.symbol+1)
@@ -63,6 +65,11 @@ func (m *heldModel) step(h *Held, op, a, b byte) error {
 			m.symbol, m.below = 0, 0
 			h.Reset()
 		}
+	case 4: // the queue drops one that waits, the first of its connection
+		if i := m.flying + int(a); b&1 == 0 && i < len(m.units) && m.leads(i) {
+			h.Drop(m.units[i].ticket)
+			m.units = slices.Delete(m.units, i, i+1)
+		}
 	case 3:
 		return m.add(h, modelUnit{port: uint16(op >> 6), seq: uint32(a) - 100}, []byte{
 			tcpSYN, tcpFIN | tcpACK, tcpRST | tcpACK, tcpURG | tcpACK, 0, tcpSYN | tcpACK,
@@ -72,6 +79,16 @@ func (m *heldModel) step(h *Held, op, a, b byte) error {
 		return m.add(h, modelUnit{port: uint16(op >> 6), seq: seq, n: 1 + int(b%48)}, tcpACK)
 	}
 	return nil
+}
+
+// leads reports whether no other unit of its connection waits before unit i.
+func (m *heldModel) leads(i int) bool {
+	for _, u := range m.units[m.flying:i] {
+		if u.port == m.units[i].port {
+			return false
+		}
+	}
+	return true
 }
 
 func (m *heldModel) add(h *Held, u modelUnit, flags byte) error {
@@ -90,7 +107,7 @@ func (m *heldModel) add(h *Held, u modelUnit, flags byte) error {
 	} else if u.n%16 == 15 {
 		return nil // no room in the queue
 	}
-	h.Add(unit)
+	u.ticket = h.Add(unit)
 	if flags&tcpSYN != 0 {
 		for i := range m.units {
 			m.units[i].gone = m.units[i].gone || m.units[i].port == u.port
@@ -110,10 +127,8 @@ func (m *heldModel) check(h *Held) error {
 		}
 	}
 	switch {
-	case units != h.count || h.count > min(len(h.ring), len(m.units)) || h.flying > min(h.count, m.flying):
-		return fmt.Errorf("%d units in connections, %d in the ring, %d sent; want at most %d, %d", units, h.count, h.flying, len(m.units), m.flying)
-	case int(h.added-h.sent) != len(m.units)-m.flying:
-		return fmt.Errorf("%d units wait, want %d", h.added-h.sent, len(m.units)-m.flying)
+	case units != h.following() || units > len(m.units) || h.flying > min(units, m.flying):
+		return fmt.Errorf("%d units in connections, %d tickets, %d sent; want at most %d, %d", units, h.following(), h.flying, len(m.units), m.flying)
 	case len(h.free)+len(h.connections) != min(len(h.ring), maxConnections):
 		return fmt.Errorf("%d connections are free, %d in use", len(h.free), len(h.connections))
 	}

@@ -1,52 +1,141 @@
 package flow
 
-import "encoding/binary"
+import (
+	"math"
+	"time"
+)
 
-// Queue holds the packets that wait for the path: one first-in-first-out queue
-// per class with a common limit in bytes, and an even share of the path for each
-// class that has something (deficit round robin, RFC 8290 section 3). Within its
-// share, the interactive class goes first.
+// Law is what CoDel aims at (RFC 8289): a unit that stayed longer than Target,
+// for an Interval, tells its sender to slow down.
+type Law struct{ Target, Interval time.Duration }
+
+// Queue holds the packets that wait for the path (T-2): one FQ-CoDel of 256 flow
+// queues for each class (RFC 8290), and an even share of the path for each class
+// that has something, by deficit round robin. Within its share, the interactive
+// class goes first.
 type Queue struct {
-	classes [NumClasses]fifo
-	deficit [NumClasses]int
-	turn    Class
-	limit   int
-	dropped uint64
+	lanes        [NumClasses]lane
+	deficit      [NumClasses]int
+	turn         Class
+	limit        int
+	capacity     int
+	bytes        int
+	perturbation uint64
+	law          Law
+	store        store
+	held         *Held
+	keep         bool
+	stats        QueueStats
 }
 
-// NewQueue returns a Queue that can hold capacity bytes per class, at least
-// MinLimit, and holds as many until SetLimit.
-func NewQueue(capacity int) *Queue {
-	q := &Queue{limit: max(capacity, MinLimit)}
-	for c := range q.classes {
-		q.classes[c].ring = make([]byte, q.limit)
+// QueueStats count units since the Queue was made.
+type QueueStats struct {
+	Refused uint64 // found no room
+	Evicted uint64 // gave way to others when there was no room
+	Slowed  uint64 // dropped by CoDel
+	Marked  uint64 // … or marked instead
+	Expired uint64 // stayed longer than their deadline
+}
+
+// QueueConfig configures a Queue.
+type QueueConfig struct {
+	// Capacity is how many bytes it holds at most, at least MinLimit.
+	Capacity int
+	// Perturbation makes the hash of flows unforeseeable.
+	Perturbation uint64
+	// Held follows the units of the Stream class; nil: nobody does.
+	Held *Held
+	// Keep: what was taken stays until it is popped, or its deadline: none gives
+	// way to others.
+	Keep bool
+}
+
+// NewQueue returns a Queue that holds as much as it can until SetLimit, and
+// slows nobody down until SetLaw.
+func NewQueue(cfg QueueConfig) *Queue {
+	capacity := max(cfg.Capacity, MinLimit)
+	q := &Queue{
+		limit: capacity, capacity: capacity, perturbation: cfg.Perturbation, held: cfg.Held, keep: cfg.Keep,
+		law: Law{Target: math.MaxInt64, Interval: time.Second}, store: store{limit: capacity},
+	}
+	for c := range q.lanes {
+		q.lanes[c].init(q)
 	}
 	return q
 }
 
-// SetLimit bounds what each class holds from now on, bytes within MinLimit and
-// the capacity. What waits already stays.
-func (q *Queue) SetLimit(limit int) { q.limit = max(limit, MinLimit) }
+// SetLimit bounds what waits from now on, bytes within MinLimit and the capacity.
+// What waits already stays.
+func (q *Queue) SetLimit(limit int) { q.limit = min(max(limit, MinLimit), q.capacity) }
 
-// Push appends a copy of the unit to its class. It reports false, and counts a
-// drop, if there is no room.
-func (q *Queue) Push(c Class, unit []byte) bool {
-	if q.classes[c].bytes+len(unit) > q.limit || !q.classes[c].push(unit) {
-		q.dropped++
-		return false
+// SetLaw sets CoDel's target and interval, which must be positive. The target
+// must leave a queue that rides out what the path does to the sender's clock, or
+// capacity idles; the caller knows the path.
+func (q *Queue) SetLaw(law Law) {
+	if law.Target <= 0 || law.Interval <= 0 {
+		panic("flow: CoDel needs a positive target and interval")
 	}
+	q.law = law
+}
+
+// Push appends a copy of the unit, of a packet that Parse read, to its flow queue.
+// If there is no room, the longest flow queue gives way, the oldest first; it
+// reports false, and counts, where that is the unit's own.
+func (q *Queue) Push(now time.Time, p *Packet, t Treatment, unit []byte) bool {
+	i := uint8(flowHash(q.perturbation, p) % numFlows)
+	for q.bytes+len(unit) > q.limit {
+		l, f := q.fattest()
+		if q.keep || f == nil || f.bytes <= q.lanes[t.Class].flows[i].bytes+len(unit) {
+			q.stats.Refused++
+			return false
+		}
+		q.stats.Evicted++
+		l.drop(f)
+	}
+	it := q.store.get(unit)
+	it.at, it.treatment, it.flow = now, t, i
+	if q.held != nil && t.Class == Stream {
+		it.ticket = q.held.Add(unit)
+	}
+	q.bytes += len(unit)
+	q.lanes[t.Class].push(it)
 	return true
+}
+
+// fattest is the flow queue with the most bytes, nil if all are empty.
+func (q *Queue) fattest() (lane *lane, most *flowQueue) {
+	for c := range q.lanes {
+		l := &q.lanes[c]
+		if l.count == 0 {
+			continue
+		}
+		for i := range l.flows {
+			if f := &l.flows[i]; f.head != nil && (most == nil || f.bytes > most.bytes) {
+				lane, most = l, f
+			}
+		}
+	}
+	return lane, most
+}
+
+// forget takes note of a unit that is dropped from the queue.
+func (q *Queue) forget(it *item) {
+	q.bytes -= it.n
+	if q.held != nil {
+		q.held.Drop(it.ticket)
+	}
+	q.store.put(it)
 }
 
 // Next returns the class whose turn it is, of those that have a unit and are
 // allowed; ok is false if there is none. Until a Charge, a Push or a Pop it
 // returns the same. An interactive unit waits for no more than a turn of each
 // other class; a flood of them gets a turn a round, like the others.
-func (q *Queue) Next(allowed [NumClasses]bool) (c Class, ok bool) {
+func (q *Queue) Next(now time.Time, allowed [NumClasses]bool) (c Class, ok bool) {
 	var ready [NumClasses]bool
 	some := false
 	for c := range ready {
-		ready[c] = q.classes[c].count > 0 && allowed[c]
+		ready[c] = allowed[c] && q.lanes[c].stage(now)
 		some = some || ready[c]
 	}
 	if !some {
@@ -70,7 +159,7 @@ func (q *Queue) grant(c Class, ready bool) {
 	switch {
 	case ready:
 		q.deficit[c] += quantum
-	case q.classes[c].count > 0: // not allowed: its share waits with it
+	case q.lanes[c].count > 0: // not allowed: its share waits with it
 	case c == Interactive:
 		// The unit that comes next must not wait for a turn. What was not used
 		// in this round is not saved up beyond that, and a debt is not
@@ -85,79 +174,66 @@ func (q *Queue) grant(c Class, ready bool) {
 // Charge takes n bytes off the class's share.
 func (q *Queue) Charge(c Class, n int) { q.deficit[c] = max(q.deficit[c]-n, -quantum) }
 
-// Head returns the oldest unit of the class, nil if none. It stays valid until
-// Pop.
-func (q *Queue) Head(c Class) []byte { return q.classes[c].head() }
+// Unit is a unit at the head of a class. It stays the head, and valid, until Pop.
+type Unit struct {
+	B         []byte // may be changed
+	Treatment Treatment
+	Flow      uint8     // the same for all packets of a flow
+	At        time.Time // of arrival
+	Ticket    int       // of Held
+}
 
-// Pop removes the oldest unit of the class.
-func (q *Queue) Pop(c Class) { q.classes[c].pop() }
+// Head returns the unit of the class that goes next; B is nil if there is none.
+// Next chooses it.
+func (q *Queue) Head(c Class) (u Unit) {
+	if it := q.lanes[c].staged; it != nil {
+		u = Unit{B: it.buf[:it.n], Treatment: it.treatment, Flow: it.flow, At: it.at, Ticket: it.ticket}
+	}
+	return u
+}
+
+// Pop removes the unit at the head of the class, and chooses the next.
+func (q *Queue) Pop(now time.Time, c Class) {
+	l := &q.lanes[c]
+	it := l.staged
+	if it == nil {
+		panic("flow: Pop of a class without a head")
+	}
+	l.staged = nil
+	l.count--
+	q.bytes -= it.n
+	q.store.put(it)
+	l.stage(now)
+}
 
 // Len is the number of units that wait in the class.
-func (q *Queue) Len(c Class) int { return q.classes[c].count }
+func (q *Queue) Len(c Class) int { return q.lanes[c].count }
+
+// Stage reports whether the class has a head, and chooses it if it has none.
+func (q *Queue) Stage(now time.Time, c Class) bool { return q.lanes[c].stage(now) }
+
+// Has reports whether a unit with the tag waits in the class.
+func (q *Queue) Has(c Class, tag uint64) bool {
+	l := &q.lanes[c]
+	if l.staged != nil && l.staged.treatment.Tag == tag {
+		return true
+	}
+	for i := range l.flows {
+		for it := l.flows[i].head; it != nil; it = it.next {
+			if it.treatment.Tag == tag {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// FlowBytes is the number of bytes that wait in a flow queue of a class, the head
+// of the class not included.
+func (q *Queue) FlowBytes(c Class, flow uint8) int { return q.lanes[c].flows[flow].bytes }
 
 // Bytes is the number of bytes that wait, in all classes.
-func (q *Queue) Bytes() (n int) {
-	for c := range q.classes {
-		n += q.classes[c].bytes
-	}
-	return n
-}
+func (q *Queue) Bytes() int { return q.bytes }
 
-// Dropped is the number of units that found no room.
-func (q *Queue) Dropped() uint64 { return q.dropped }
-
-// unitHeader is the length before each unit in a ring.
-const unitHeader = 4
-
-// fifo is a ring of bytes in which every unit lies in one piece: one that does
-// not fit before the ring's end starts at 0, and wrap remembers where the data
-// stopped.
-type fifo struct {
-	ring        []byte
-	read, write int
-	wrap        int // end of the data before the wrap, 0 if not wrapped
-	count       int
-	bytes       int
-}
-
-func (f *fifo) push(unit []byte) bool {
-	need := unitHeader + len(unit)
-	switch {
-	case f.count == 0:
-		f.read, f.write, f.wrap = 0, 0, 0
-		if need > len(f.ring) {
-			return false
-		}
-	case f.wrap == 0 && f.write+need > len(f.ring):
-		if need > f.read {
-			return false
-		}
-		f.wrap, f.write = f.write, 0
-	case f.wrap > 0 && f.write+need > f.read:
-		return false
-	}
-	binary.BigEndian.PutUint32(f.ring[f.write:], uint32(len(unit)))
-	copy(f.ring[f.write+unitHeader:], unit)
-	f.write += need
-	f.count++
-	f.bytes += len(unit)
-	return true
-}
-
-func (f *fifo) head() []byte {
-	if f.count == 0 {
-		return nil
-	}
-	n := int(binary.BigEndian.Uint32(f.ring[f.read:]))
-	return f.ring[f.read+unitHeader : f.read+unitHeader+n]
-}
-
-func (f *fifo) pop() {
-	n := len(f.head())
-	f.read += unitHeader + n
-	f.count--
-	f.bytes -= n
-	if f.wrap > 0 && f.read == f.wrap {
-		f.read, f.wrap = 0, 0
-	}
-}
+// Stats returns the counters.
+func (q *Queue) Stats() QueueStats { return q.stats }

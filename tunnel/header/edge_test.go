@@ -125,7 +125,7 @@ func TestMalformed(t *testing.T) {
 	p.pass(t, s.unit(s.mss))
 	another := newSender(false, true)
 	another.port = 7
-	whole := NewCompressor().Compress(another.unit(10))
+	whole := compress(NewCompressor(), another.unit(10))
 	good := p.pass(t, s.unit(s.mss))[:fixedLen]
 	six, bare := newSender(true, true), newSender(true, true)
 	six.port, bare.port, bare.bare = 9, 8, true
@@ -189,7 +189,7 @@ func TestTruncated(t *testing.T) {
 	s.stamp, s.echo, s.mss = s.stamp+100, s.echo+1, 100
 	unit := s.unit(101)
 	put16(unit[31+tcpChecksum:], 0x1234)
-	w := p.c.Compress(unit)
+	w := compress(p.c, unit)
 	w = w[:len(w)-101]
 	if w[2] != 0xff {
 		t.Fatalf("the mask is %#x", w[2])
@@ -211,10 +211,10 @@ func TestTruncated(t *testing.T) {
 // TestMisuse: the caller's mistakes panic.
 func TestMisuse(t *testing.T) {
 	for name, f := range map[string]func(){
-		"unknown flag":   func() { NewCompressor().Compress([]byte{flagContext, 1}) },
-		"too long":       func() { NewCompressor().Compress(make([]byte, flow.MaxUnit+1)) },
+		"unknown flag":   func() { compress(NewCompressor(), []byte{flagContext, 1}) },
+		"too long":       func() { compress(NewCompressor(), make([]byte, flow.MaxUnit+1)) },
 		"short dst":      func() { _, _ = NewDecompressor().Expand(make([]byte, flow.MaxUnit-1), []byte{0}) },
-		"unknown flag 7": func() { NewCompressor().Compress([]byte{1 << 7}) },
+		"unknown flag 7": func() { compress(NewCompressor(), []byte{1 << 7}) },
 	} {
 		func() {
 			defer func() {

@@ -119,7 +119,7 @@ func FuzzExpand(f *testing.F) {
 	f.Add([]byte{20, 0x69, 0, 0xff, 9, 9, 1, 1, 0, 0, 5, 0, 0, 0, 0, 0, 16, 2, 2, 2, 2, 2, 2, 9})
 	f.Add([]byte{4, 0x08, 1, 0xc0, 2, 6, 0x18, 1, 0x34, 2, 2, 2})
 	for _, v := range []bool{false, true} {
-		unit := NewCompressor().Compress(newSender(v, v).unit(20))
+		unit := compress(NewCompressor(), newSender(v, v).unit(20))
 		f.Add(append(append([]byte{byte(len(unit))}, unit...), 4, 0x18, u8(unit, v), 0, 7))
 	}
 	var known [4]context // what the fuzzer begins with

@@ -5,9 +5,10 @@
 // a connection; a packet carries what its context does not foretell. The channel
 // loses and reorders nothing, so RFC 1144's recovery from errors has no part
 // here: a Compressor sees every unit of its channel, once and in the channel's
-// order, and a Decompressor sees all that the Compressor returned. A new channel
-// begins with a new pair, and a unit that was compressed for another channel is
-// of no use on it.
+// order, and a Decompressor sees all that the Compressor returned. Several
+// channels may share a pair, if each context belongs to one of them at a time: a
+// context that passes to another channel is forgotten in between, and a unit that
+// was compressed for one channel is of no use on another.
 //
 // A unit (requirement R-1) is at most flow.MaxUnit bytes and has no other bits
 // in its flag byte than flow's two. Any such unit comes out as it went in, bit
@@ -47,12 +48,16 @@ type Compressor struct {
 // NewCompressor returns a Compressor that has no context yet.
 func NewCompressor() *Compressor { return &Compressor{} }
 
-// Compress returns what to send for a unit: the unit itself, or a shorter header
+// Forget empties a context: the next unit that uses it travels whole.
+func (c *Compressor) Forget(slot uint8) { c.contexts[slot] = context{} }
+
+// Compress returns what to send for a unit of a connection that has this context:
+// the unit itself, or a shorter header
 // that stands right before the payload, which is not moved. The result is a part
 // of unit, whose bytes before it are no longer of use, and not empty unless unit
 // is. Nothing changes beyond the first MaxHeaders bytes of unit: who keeps a copy
 // of them can bring it back.
-func (c *Compressor) Compress(unit []byte) []byte {
+func (c *Compressor) Compress(slot uint8, unit []byte) []byte {
 	if len(unit) > flow.MaxUnit || len(unit) > 0 && unit[0]&^unitFlags != 0 {
 		panic("header: not a unit")
 	}
@@ -60,7 +65,6 @@ func (c *Compressor) Compress(unit []byte) []byte {
 	if !ok {
 		return unit
 	}
-	slot := h.slot()
 	context := &c.contexts[slot]
 	if !context.matches(&h) {
 		context.set(&h)

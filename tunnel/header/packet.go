@@ -156,17 +156,6 @@ func (h *headers) addresses() []byte {
 	return h.packet[ipv4Addresses:ipv4Len]
 }
 
-// slot chooses the context. Nothing depends on it but how often two connections
-// get in each other's way, for the unit that sets a context carries its number.
-func (h *headers) slot() byte {
-	const odd = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
-	hash := uint64(u32(h.packet[h.ip:])) * odd
-	for b := h.addresses(); len(b) >= 8; b = b[8:] {
-		hash = (hash ^ hash>>32 ^ binary.BigEndian.Uint64(b)) * odd
-	}
-	return byte(hash >> 56)
-}
-
 // partialChecksum is the sum of the pseudo header, which stands in the place of
 // TCP's checksum until a device completes it (Linux, CHECKSUM_PARTIAL).
 func (h *headers) partialChecksum() uint16 {

@@ -1,6 +1,8 @@
 package peer
 
 import (
+	"time"
+
 	"github.com/totg/totg/channel"
 	"github.com/totg/totg/reliability"
 	"github.com/totg/totg/tunnel/flow"
@@ -84,7 +86,7 @@ func (b *builder) appendPathControl() {
 		b.s.paths--
 		b.dst = appendPath(b.dst, framePathResponse, b.s.nextPath[b.s.paths])
 	}
-	if b.p.pingDue && len(b.dst) < b.limit {
+	if (b.p.pingDue || b.s.sender.Measuring()) && len(b.dst) < b.limit {
 		b.p.pingDue = false
 		b.dst = append(b.dst, framePing)
 		b.ask = true
@@ -101,7 +103,11 @@ func (b *builder) appendSymbol() {
 	if sender.EchoDue(b.p.now) {
 		echo = reliability.EchoLen
 	}
-	t := b.chooseSymbol(room - echo)
+	space := room - echo
+	if sender.Measuring() { // G-3: small datagrams, as far as what waits can be cut
+		space = min(space, max(sender.MaxDatagram()-b.p.path.overhead()-tagLen-len(b.dst), minHelloSymbol))
+	}
+	t := b.chooseSymbol(space)
 	if !t.Some() || sender.FrameLen(t) > room {
 		return
 	}
@@ -117,7 +123,7 @@ func (b *builder) appendSymbol() {
 // symbol fits in room bytes.
 func (b *builder) chooseSymbol(room int) reliability.Transmission {
 	var waiting [reliability.NumClasses]bool
-	waiting[reliability.Control] = room >= minSymbol && b.s.mux.ControlPending()
+	waiting[reliability.Control] = room >= b.leastRoom() && b.s.mux.ControlPending()
 	c, data := b.nextUnit(room)
 	if data {
 		waiting[class(c)] = true
@@ -134,14 +140,26 @@ func (b *builder) chooseSymbol(room int) reliability.Transmission {
 
 // nextUnit is the class of the queue whose turn it is.
 func (b *builder) nextUnit(room int) (c flow.Class, ok bool) {
-	if room < minSymbol {
+	if room < b.leastRoom() {
 		return 0, false
 	}
 	var allowed [flow.NumClasses]bool
+	if b.p.cfg.Units {
+		b.p.skipClosed(b.s)
+		return b.p.queue.Next(b.p.now, [flow.NumClasses]bool{true, true, true, true})
+	}
 	for c := range flow.Class(flow.NumClasses) {
 		allowed[c] = b.s.ready(c)
 	}
-	return b.p.queue.Next(allowed)
+	return b.p.queue.Next(b.p.now, allowed)
+}
+
+// leastRoom is the least room worth opening a new symbol for.
+func (b *builder) leastRoom() int {
+	if b.s.sender.Measuring() {
+		return minHelloSymbol
+	}
+	return minSymbol
 }
 
 // symbolRoom is the largest symbol whose frame fits in room bytes, as SOURCE and
@@ -167,53 +185,93 @@ func (b *builder) newData(c flow.Class, room int) reliability.Transmission {
 	p, s := b.p, b.s
 	room = symbolRoom(room)
 	dst := s.sender.Buffer()[:0]
-	ended := 0
+	s.tickets, s.touched = s.tickets[:0], s.touched[:0]
+	var wait patience
 	for {
 		unit := p.queue.Head(c)
-		if unit == nil {
+		if unit.B == nil {
 			break
 		}
-		out := unit
-		if c == flow.Stream {
-			out = s.headers.shorten(unit)
-		}
-		space := room - len(dst) - channel.SegmentHeaderLen
-		rest := len(out) - s.offset[c]
+		k, out := p.carry(s, c, &unit)
+		overhead := s.mux.Overhead(k.h)
+		space := room - len(dst) - overhead
+		rest := len(out) - k.offset
 		if space < min(rest, minPiece) {
 			break
 		}
 		appendSegment, n := s.mux.AppendSegment, rest
 		if rest >= space { // it fills the symbol
 			appendSegment = s.mux.AppendLastSegment
-			n = min(rest, room-len(dst)-channel.LastSegmentHeaderLen)
+			n = min(rest, space+channel.SegmentHeaderLen-channel.LastSegmentHeaderLen)
 		}
-		piece := out[s.offset[c] : s.offset[c]+n]
-		dst = appendSegment(dst, s.handles[c], s.offset[c] == 0, n == rest, piece)
-		s.offset[c] += n
+		piece := out[k.offset : k.offset+n]
+		dst = appendSegment(dst, k.h, k.offset == 0, n == rest, piece)
+		k.offset += n
+		wait.add(p.now, &unit)
+		s.touched = append(s.touched, k.on)
 		if n == rest {
-			p.onUnitSent(c, unit)
-			ended++
+			if unit.Ticket > 0 {
+				s.tickets = append(s.tickets, unit.Ticket)
+			}
+			p.onUnitSent(c, unit.B)
+			if p.cfg.Units {
+				p.skipClosed(s)
+			}
 		}
 	}
 	p.queue.Charge(c, len(dst))
-	t := s.sender.Commit(p.now, class(c), len(dst), 0)
-	if c == flow.Stream {
-		for range ended {
-			p.inner.Sent(t.Block())
-		}
+	t := b.commit(c, len(dst), wait)
+	for _, ticket := range s.tickets {
+		p.inner.Sent(ticket, t.Block())
+	}
+	for _, l := range s.touched {
+		l.block = t.Block() + 1
 	}
 	return t
+}
+
+// commit makes a symbol of n bytes of the class.
+func (b *builder) commit(c flow.Class, n int, wait patience) reliability.Transmission {
+	switch c {
+	case flow.Once:
+		return b.s.sender.CommitOnce(b.p.now, n)
+	case flow.Interactive, flow.Message:
+		return b.s.sender.CommitUntil(b.p.now, class(c), n, wait.longest())
+	case flow.Stream:
+	}
+	return b.s.sender.Commit(b.p.now, class(c), n, 0)
+}
+
+// patience is how long the units of a symbol are of use.
+type patience struct {
+	most  time.Duration
+	plain bool // one has the default
+}
+
+func (w *patience) add(now time.Time, u *flow.Unit) {
+	if u.Treatment.Deadline == 0 {
+		w.plain = true
+	}
+	w.most = max(w.most, u.Treatment.Deadline-now.Sub(u.At))
+}
+
+// longest is the time for which one of them is, 0 for the default.
+func (w *patience) longest() time.Duration {
+	if w.plain {
+		return 0
+	}
+	return max(w.most, 1)
 }
 
 // onUnitSent drops a unit that is wholly in symbols from the queue.
 func (p *Peer) onUnitSent(c flow.Class, unit []byte) {
 	p.stats.TxPackets++
 	p.stats.TxBytes += uint64(len(unit) - 1)
-	p.queue.Pop(c)
-	p.cur.offset[c] = 0
-	if c == flow.Stream {
+	p.queue.Pop(p.now, c)
+	if k := &p.cur.under[c]; k.tcp {
 		p.cur.headers.done()
 	}
+	p.cur.under[c] = carriage{}
 }
 
 // finish seals the datagram and records it as sent.

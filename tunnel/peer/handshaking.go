@@ -161,6 +161,7 @@ func (p *Peer) handleResp(in Inbound, b []byte) DropReason {
 	p.dropPending()
 	p.dropSession(nil)
 	p.cur = s
+	p.program.begin()
 	p.path.addr = in.From
 	p.path.validate() // it answered what we sent there
 	p.path.size = baseDatagram
@@ -198,6 +199,7 @@ func (p *Peer) promote(from netip.AddrPort) {
 	p.timers[timerPending] = time.Time{}
 	p.dropSession(nil)
 	p.cur = q.session
+	p.program.begin()
 	p.path.moveTo(from, 0)
 	if from == q.from { // it read the RESP that we sent there
 		p.path.validate()
@@ -225,7 +227,8 @@ func (p *Peer) dropSession(why *CloseError) {
 		return
 	}
 	p.retire(s)
-	s.headers.restart(p.queue.Head(flow.Stream))
+	p.program.end()
+	s.headers.restore(p.queue.Head(flow.Stream).B)
 	s.keys.Wipe()
 	p.dropNext(s)
 	p.dropOld(s)
@@ -267,7 +270,7 @@ func (p *Peer) flood(buf, datagram []byte) int {
 // floodTime is how long n bytes take at the share of the rate for what is flooded.
 func (p *Peer) floodTime(n int) time.Duration {
 	bits := float64(8 * (n + overheadIPv6))
-	return time.Duration(bits / (floodShare * float64(p.cfg.Rate)) * float64(time.Second))
+	return time.Duration(bits / (floodShare * float64(floodRate(p.cfg.Rate.Ceiling))) * float64(time.Second))
 }
 
 // handshakeDeadline is when pollHandshake or the confirmation has work next.

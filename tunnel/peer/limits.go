@@ -3,6 +3,7 @@ package peer
 import (
 	"time"
 
+	"github.com/totg/totg/channel"
 	"github.com/totg/totg/reliability"
 	"github.com/totg/totg/tunnel/flow"
 )
@@ -22,6 +23,10 @@ const (
 	// minSymbol is the least room worth opening a new symbol for, in a
 	// datagram that already carries a receipt.
 	minSymbol = 256
+	// minHelloSymbol is the same while the path is measured with small datagrams
+	// (G-3): a message of a channel handshake fits, and a piece of a unit beside
+	// the COOKIE that opens its channel.
+	minHelloSymbol = reliability.SymbolOverhead + channel.SegmentHeaderLen + channel.EarlySegmentLen + minPiece
 	// minDatagram is the least amplification credit worth a datagram: it must
 	// hold a receipt. minProbe is the least for a challenge alone.
 	minDatagram, minProbe = 320, 64
@@ -31,6 +36,19 @@ const (
 	// maxReason bounds the text of a CLOSE frame.
 	maxReason = 64
 )
+
+// minBuffers is the least Config.Buffers: room for a few large units.
+const minBuffers = 1 << 20
+
+// buffers shares a peer's memory: a quarter of it for segments that wait for
+// others, the rest for symbols, of which two windows are held.
+func (c *Config) buffers() (segments, window int) {
+	segments, window = channel.DefaultBufferBytes, reliability.DefaultWindow
+	if c.Buffers > 0 {
+		segments, window = min(segments, c.Buffers/4), min(window, c.Buffers*3/8)
+	}
+	return segments, window
+}
 
 // Numbers.
 const (
@@ -56,7 +74,7 @@ const maxHeld = 1 << 14
 const (
 	queueTimeMin, queueTimeMax = 100 * time.Millisecond, time.Second
 	stallShare                 = 1.2
-	// maxQueue bounds it in bytes per class, or queueTimeMin of the rate does
+	// maxQueue bounds it in bytes, or queueTimeMin of the rate does
 	// where that is more.
 	maxQueue = 4 << 20
 )
@@ -67,20 +85,38 @@ func queueTime(rtt, stall time.Duration, loss float64) time.Duration {
 	return max(2*rtt, time.Duration(stallShare*(1-loss)*float64(stall)))
 }
 
-// queueLimit is the queue's limit in bytes per class.
+// queueLimit is the queue's limit in bytes.
 func queueLimit(rate int64, wait time.Duration) int {
 	return int(float64(rate) / 8 * min(max(wait, queueTimeMin), queueTimeMax).Seconds())
 }
 
-// queueCapacity is the most that queueLimit may become.
+// unknownRate stands for a ceiling that nobody has set where memory depends on it, and
+// unknownFlood where the flooding of a handshake does: the whole schedule of H-4.
+const (
+	unknownRate  = 1_000_000_000
+	unknownFlood = 2_000_000
+)
+
+// floodRate is the rate that INIT, RESP and the first receipts take a share of.
+func floodRate(ceiling int64) int64 {
+	if ceiling == 0 {
+		return unknownFlood
+	}
+	return ceiling
+}
+
+// queueCapacity is the most that queueLimit may become; a ceiling of 0 is unknown.
 func queueCapacity(rate int64) int {
+	if rate == 0 {
+		rate = unknownRate
+	}
 	return min(queueLimit(rate, queueTimeMax), max(queueLimit(rate, 0), maxQueue))
 }
 
 // MaxQueueBytes bounds the inner packets that wait for a path of the rate, in
 // bytes.
 func MaxQueueBytes(rate int64) int {
-	return flow.NumClasses * max(queueCapacity(rate), flow.MinLimit)
+	return max(queueCapacity(rate), flow.MinLimit)
 }
 
 // Handshake (H-4).

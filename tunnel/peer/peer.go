@@ -12,6 +12,7 @@ import (
 	"github.com/totg/totg/handshake"
 	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/reliability"
+	"github.com/totg/totg/reliability/rate"
 	"github.com/totg/totg/tunnel/agreement"
 	"github.com/totg/totg/tunnel/flow"
 )
@@ -30,8 +31,8 @@ type Config struct {
 	Endpoint netip.AddrPort
 	// Keepalive, if positive, is the longest silence of ours.
 	Keepalive time.Duration
-	// Rate is the pacing rate in bit/s of IP bytes.
-	Rate int64
+	// Rate is how the sending rate is found (G-4).
+	Rate rate.Config
 	// Redundancy caps the datagrams in advance per new symbol: 0 allows
 	// none, AutoRedundancy leaves it to the need rule.
 	Redundancy float64
@@ -41,6 +42,15 @@ type Config struct {
 	// MaxDatagram is the largest UDP payload to try over IPv4, 1,200 to 1,472;
 	// 0 means DefaultMaxDatagram.
 	MaxDatagram int
+	// Buffers is how many bytes what the peer sends may take here, for missing
+	// symbols and segments; 0, or more than they take at most, is no limit.
+	Buffers int
+	// Rules say how inner packets travel (C-7); the first that a packet meets
+	// decides.
+	Rules []flow.Rule
+	// Units: the peers carry a program's units, on channels that the program
+	// opens (OpenChannel, WriteUnit, ReadUnit), and no inner packets.
+	Units bool
 	// Rekey is how long keys are used; 0 means DefaultRekey (H-7).
 	Rekey time.Duration
 	// Agreements are the named actions with the peer; nil: none. The caller
@@ -60,14 +70,16 @@ func (c *Config) validate() error {
 	switch {
 	case c.Random == nil:
 		return errors.New("peer: no source of randomness")
-	case c.Rate <= 0:
-		return errors.New("peer: rate must be positive")
+	case !c.Rate.Valid():
+		return errors.New("peer: invalid rate")
 	case !(c.Redundancy >= 0):
 		return errors.New("peer: negative redundancy")
 	case c.MaxDatagram < baseDatagram || c.MaxDatagram > DefaultMaxDatagram:
 		return fmt.Errorf("peer: datagram of %d bytes, want %d to %d", c.MaxDatagram, baseDatagram, DefaultMaxDatagram)
 	case c.Rekey < MinRekey:
 		return fmt.Errorf("peer: keys for %v, want at least %v", c.Rekey, MinRekey)
+	case c.Buffers < 0 || c.Buffers > 0 && c.Buffers < minBuffers:
+		return fmt.Errorf("peer: buffers of %d bytes, want %d", c.Buffers, minBuffers)
 	case c.Keepalive < 0:
 		return errors.New("peer: negative keepalive")
 	case c.Private.Public() == c.Remote:
@@ -110,6 +122,8 @@ type Peer struct {
 	timers  [numTimers]time.Time
 	queue   *flow.Queue
 	inner   *flow.Held // what of inner TCP is in the queue or on its way
+	policy  *flow.Classifier
+	program program
 	path    path
 	attempt *attempt
 	next    *pending
@@ -149,11 +163,15 @@ func New(now time.Time, cfg Config) (*Peer, error) {
 		cfg: cfg, local: cfg.Private.Public(), remoteStatic: static, identity: identity,
 		jitter: rand.New(rand.NewChaCha8(seed)),
 		now:    now,
-		queue:  flow.NewQueue(queueCapacity(cfg.Rate)),
 		inner:  flow.NewHeld(maxHeld),
 		path:   path{max: cfg.MaxDatagram, size: baseDatagram},
 		events: make([]Event, 0, maxEvents),
 	}
+	perturbation := p.jitter.Uint64()
+	p.queue = flow.NewQueue(flow.QueueConfig{
+		Capacity: queueCapacity(cfg.Rate.Ceiling), Perturbation: perturbation, Held: p.inner, Keep: cfg.Units,
+	})
+	p.policy = flow.NewClassifier(cfg.Rules, perturbation)
 	p.startAttempt()
 	return p, nil
 }
@@ -192,7 +210,7 @@ func (p *Peer) handleDatagram(in Inbound, b []byte) DropReason {
 func (p *Peer) WritePacket(now time.Time, unit []byte) bool {
 	p.advance(now)
 	pkt, ok := flow.Parse(unit)
-	if !ok || p.down {
+	if !ok || p.down || p.cfg.Units {
 		return false
 	}
 	if p.cur == nil {
@@ -202,11 +220,7 @@ func (p *Peer) WritePacket(now time.Time, unit []byte) bool {
 		p.stats.Suppressed++
 		return true
 	}
-	if !p.queue.Push(pkt.Class, unit) {
-		return false
-	}
-	p.inner.Add(unit)
-	return true
+	return p.queue.Push(p.now, &pkt, p.policy.Classify(p.now, &pkt), unit)
 }
 
 // HandleTimeout does what is due. Early or spurious calls do nothing.
@@ -253,7 +267,7 @@ func (p *Peer) Poll(now time.Time, buf []byte) (n int, to netip.AddrPort, ok boo
 // ReadPacket writes the next unit from the peer into buf, which must hold
 // flow.MaxUnit bytes.
 func (p *Peer) ReadPacket(buf []byte) (n int, ok bool) {
-	if p.cur == nil {
+	if p.cur == nil || p.cfg.Units {
 		return 0, false
 	}
 	for {

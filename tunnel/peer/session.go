@@ -23,8 +23,10 @@ type session struct {
 	sender   *reliability.Sender
 	receiver *reliability.Receiver
 	mux      *channel.Mux
-	handles  [flow.NumClasses]channel.Handle
-	offset   [flow.NumClasses]int // of the unit at the head of the queue
+	pools    pools
+	under    [flow.NumClasses]carriage
+	tickets  []int   // of the units that end in the symbol being made
+	touched  []*lane // by that symbol
 	headers  headers
 	outcome  reliability.Outcome
 	nextPath [maxResponses]uint64 // tokens to answer with PATH_RESPONSE
@@ -44,14 +46,6 @@ type session struct {
 	keyedPN   uint64    // … and from which packet number on
 }
 
-// modes are the channel modes of the inner classes (C-7).
-func modes(c flow.Class) channel.Capabilities {
-	if c == flow.Stream {
-		return channel.ModeTCP
-	}
-	return channel.ModeUDP
-}
-
 // class is the traffic class in which an inner class travels.
 func class(c flow.Class) reliability.Class {
 	switch c {
@@ -59,7 +53,7 @@ func class(c flow.Class) reliability.Class {
 		return reliability.Bulk
 	case flow.Interactive:
 		return reliability.Interactive
-	case flow.Message:
+	case flow.Message, flow.Once:
 	}
 	return reliability.Deadline
 }
@@ -67,8 +61,9 @@ func class(c flow.Class) reliability.Class {
 // newSession builds the state of fresh keys and asks for the channels that
 // inner packets need.
 func (p *Peer) newSession(keys *handshake.Session, up *ladder.Machine) (*session, error) {
+	segments, window := p.cfg.buffers()
 	mux, err := channel.NewMux(p.now, channel.Config{
-		Local: p.local, Remote: p.cfg.Remote, Random: p.cfg.Random,
+		Local: p.local, Remote: p.cfg.Remote, Random: p.cfg.Random, Limits: channel.Limits{Channels: maxChannels, BufferBytes: segments},
 	})
 	if err != nil {
 		return nil, err
@@ -78,44 +73,10 @@ func (p *Peer) newSession(keys *handshake.Session, up *ladder.Machine) (*session
 		sender: reliability.NewSender(p.now, reliability.SenderConfig{
 			Rate: p.cfg.Rate, Redundancy: p.cfg.Redundancy, ARQ: p.cfg.ARQ,
 		}),
-		receiver: reliability.NewReceiver(p.now, reliability.ReceiverConfig{Rate: p.cfg.Rate}),
+		receiver: reliability.NewReceiver(p.now, reliability.ReceiverConfig{Rate: floodRate(p.cfg.Rate.Ceiling), Window: window}),
 	}
-	for c := range flow.Class(flow.NumClasses) {
-		if s.handles[c], err = mux.Open(p.now, modes(c)); err != nil {
-			return nil, err
-		}
-	}
+	p.useModes(s)
 	return s, nil
-}
-
-// ready reports whether units of the class may be sent.
-func (s *session) ready(c flow.Class) bool {
-	return s.mux.State(s.handles[c]) == channel.Established
-}
-
-// keepChannels opens a channel again that was refused or closed: without one,
-// the packets of its class would wait for ever.
-func (p *Peer) keepChannels(s *session) {
-	for {
-		e, ok := s.mux.PollEvent()
-		if !ok {
-			return
-		}
-		for c := range flow.Class(flow.NumClasses) {
-			if e.Handle != s.handles[c] || s.mux.State(e.Handle) != channel.Closed {
-				continue
-			}
-			s.offset[c] = 0 // the unit under way starts again
-			if c == flow.Stream {
-				s.headers.restart(p.queue.Head(c))
-			}
-			h, err := s.mux.Open(p.now, modes(c))
-			if err != nil {
-				panic("peer: " + err.Error()) // three channels are far below the limit
-			}
-			s.handles[c] = h
-		}
-	}
 }
 
 // handleData opens a datagram of a session and handles its frames.
@@ -303,8 +264,9 @@ func (p *Peer) handleReceipt(s *session, r *wire.Reader) error {
 	}
 	rtt := s.sender.RTT()
 	s.receiver.SetRTT(rtt)
-	wait := queueTime(rtt, s.sender.Stall(), s.sender.Loss())
-	p.queue.SetLimit(queueLimit(p.cfg.Rate, wait))
+	s.receiver.SetRate(s.sender.Rate(p.now))
+	s.mux.SetPath(rtt, s.sender.Jitter())
+	p.steerQueue(s)
 	p.checkStall(s)
 	return nil
 }

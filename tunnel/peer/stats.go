@@ -16,10 +16,13 @@ type Counters struct {
 	Useless              uint64 // symbols that told nothing new
 	Expired              uint64 // symbols given up at their deadline
 	QueueDropped         uint64 // inner packets that found the queue full
+	QueueEvicted         uint64 // … that were queued, and dropped to slow their flow or for others
+	QueueMarked          uint64 // … that got an ECN mark instead
 	Suppressed           uint64 // inner TCP segments sent again while the first was on its way
 	Closed               uint64 // that this side ended by CLOSE
 	BlackHoles           uint64 // datagram sizes that stopped arriving
 	Rekeyed              uint64 // switches of the key epoch
+	ChannelsClosed       uint64 // by either side, but for idleness
 }
 
 // Status is a snapshot of a Peer.
@@ -32,21 +35,26 @@ type Status struct {
 	Loss          float64 // share of our datagrams that do not arrive
 	ReturnLoss    float64 // share of the receipts that do not arrive here
 	RTT           time.Duration
-	QueueDelay    time.Duration // one-way, above the smallest seen
-	Rate          int64         // bit/s
+	QueueDelay    time.Duration // of the path, one way, above its base delay
+	QueueTarget   time.Duration // what rate control wants it to be
+	Phase         string        // of rate control; empty: no session
+	Rate          int64         // bit/s of IP bytes, of our sending
+	Capacity      int64         // bit/s of IP bytes, that the path is thought to carry
 	Datagram      int           // UDP payload in use, bytes
 	QueueBytes    int           // waiting in the ingress queue
 	InFlight      int           // symbols without a receipt
+	Channels      int           // open, by either side
 	Drops         [NumDropReasons]uint64
 }
 
 // Status returns a snapshot.
 func (p *Peer) Status() Status {
 	st := Status{
-		Counters: p.stats, State: p.state(), Endpoint: p.path.addr, Rate: p.cfg.Rate,
+		Counters: p.stats, State: p.state(), Endpoint: p.path.addr,
 		Datagram: p.path.size, QueueBytes: p.queue.Bytes(), Drops: p.drops,
 	}
-	st.QueueDropped = p.queue.Dropped()
+	q := p.queue.Stats()
+	st.QueueDropped, st.QueueEvicted, st.QueueMarked = q.Refused, q.Evicted+q.Slowed+q.Expired, q.Marked
 	if !st.Endpoint.IsValid() {
 		st.Endpoint = p.cfg.Endpoint
 	}
@@ -56,8 +64,12 @@ func (p *Peer) Status() Status {
 	}
 	st.addSession(s)
 	tx := s.sender.Stats()
-	st.Loss, st.RTT, st.QueueDelay, st.InFlight = tx.Loss, tx.RTT, tx.QueueDelay, tx.InFlight
+	st.Loss, st.RTT, st.InFlight = tx.Loss, tx.RTT, tx.InFlight
+	control := s.sender.Control(p.now)
+	st.QueueDelay, st.QueueTarget, st.Phase = control.Queue, control.Target, control.Phase.String()
+	st.Rate, st.Capacity = control.Rate, s.sender.Capacity()
 	st.ReturnLoss = s.receiver.ReturnLoss()
+	st.Channels = s.mux.Stats().Channels
 	st.LastHandshake, st.LastReceived = s.created, s.lastRx
 	return st
 }

@@ -1,0 +1,113 @@
+package rate
+
+import "time"
+
+// drain empties the queue now and then (G-3): the base delay is measured, and a
+// queue that stays shows that others fill it, or that the path became longer.
+type drain struct {
+	next                   time.Duration
+	active                 bool
+	end                    time.Duration
+	before                 float64       // queue when it began
+	judge                  time.Duration // when to look at what it did; 0: not
+	from                   time.Duration // departures that count
+	least                  float64
+	refilled               time.Duration // departures before then met a queue that was drained
+	count                  int
+	lowest, highest, moved float64 // of the queue since it began
+	began                  time.Duration
+	mark                   mark // first mark of what was sent since it began
+	marked                 bool
+	high                   float64 // seconds that the queue has been far above its target
+}
+
+// drainTurn begins, ends and judges drains.
+func (c *Controller) drainTurn(at time.Duration, dt float64) {
+	d := &c.drain
+	rtt := seconds(c.roundTrip())
+	if c.queue > drainEarly*c.target && !c.rival.active {
+		d.high += min(dt, rtt/2+seconds(drainEarlyTime)/2)
+	} else {
+		d.high = 0
+	}
+	if newest := &c.totals.newest; !d.marked && newest.sent >= d.began {
+		d.marked, d.mark = true, *newest
+	}
+	c.followDrain()
+	c.judgeDrain(at)
+	if c.rival.active {
+		if !d.active && d.judge == 0 && at >= c.rival.testAt {
+			d.next = at
+			c.rival.testAt = at + rivalTest
+		} else if !d.active {
+			d.next = never
+		}
+	}
+	early := d.high > drainEarlyRTTs*rtt+seconds(drainEarlyTime) && d.judge == 0
+	if !d.active && !c.ladder.shallow && (at >= d.next || early) {
+		over := drainMargin*c.target + drainDatagrams*c.full/c.estimate
+		d.active, d.before, d.high = true, c.queue, 0
+		d.began, d.marked = at, false
+		d.lowest, d.highest = c.queue, c.queue
+		d.end = at + min(duration((c.ahead+over)/drainGain), drainMax)
+	}
+	c.endDrain(at)
+}
+
+// followDrain joins the drains of others: where the queue falls to less than half
+// without our doing, somebody else drains, and the next time we do so together.
+// A drain of one flow among many would not empty the queue.
+func (c *Controller) followDrain() {
+	d := &c.drain
+	newest := c.history.back(0)
+	if d.active || newest.at < d.refilled+c.roundTrip() || c.queue > drainOthers*c.jitter.mean || d.next == never {
+		return
+	}
+	d.next = newest.at + duration(c.rarity()*max(seconds(drainPeriod), drainRTTs*seconds(c.roundTrip())))
+}
+
+// endDrain ends a drain that has lasted long enough.
+func (c *Controller) endDrain(at time.Duration) {
+	d := &c.drain
+	rtt := seconds(c.roundTrip())
+	if d.active && at >= d.end {
+		d.active = false
+		d.next = at + duration(c.rarity()*max(seconds(drainPeriod), drainRTTs*rtt))
+		d.refilled = at + duration(1.5*c.loopTime())
+		c.log.cuts++ // no slope goes across a drain: the link may have been idle
+		d.from, d.least, d.count = at-4*time.Millisecond, 1e9, 0
+		d.judge = at + duration(growRTTs*rtt) + growPause
+		c.follow.quiet = at + duration(quietRTTs*rtt) + quietTime
+	}
+}
+
+// judgeDrain looks at the arrivals that left about when a drain ended.
+func (c *Controller) judgeDrain(at time.Duration) {
+	d := &c.drain
+	if d.judge == 0 {
+		return
+	}
+	// Those that left later met a queue that had filled again.
+	if newest := c.history.back(0); newest.at >= d.from && newest.at < d.from+duration(drainLook*c.loopTime()) {
+		d.least = min(d.least, c.queue)
+		d.count++
+	}
+	if c.queue > 0 {
+		d.lowest, d.highest = min(d.lowest, c.queue), max(d.highest, c.queue)
+		d.moved = d.highest - d.lowest
+	}
+	if at < d.judge || (d.count < drainArrivals && at < d.judge+drainMax) {
+		return
+	}
+	d.judge = 0
+	if d.count < drainArrivals {
+		return
+	}
+	// One that starves beside others must not take its own datagrams for the queue.
+	rate := max(c.estimate, c.rival.best/drainStarved)
+	if d.least > d.before/2 && d.least > max(drainDatagrams*c.full/rate, seconds(targetMin)) {
+		c.onFullDrain(at)
+	} else {
+		c.onEmptyDrain(at)
+	}
+}

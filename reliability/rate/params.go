@@ -1,0 +1,190 @@
+package rate
+
+import "time"
+
+// Limits.
+const (
+	// MinRate and MaxRate bound every rate, in bit/s. A ceiling below MinRate
+	// bounds it, too.
+	MinRate = 64_000
+	MaxRate = 100_000_000_000
+	// MaxRecords bounds the records of datagrams that no report has spoken of:
+	// 1 Gbit/s over 1.5 s. A power of two, as firstRecords.
+	MaxRecords   = 1 << 17
+	firstRecords = 1 << 8
+	// historyLen is how many arrivals are kept: those of more than a round trip.
+	historyLen = 512
+	// maxEpochs bounds the epochs of one report.
+	maxEpochs = 8
+	// fullDatagram is the default size of a full datagram, in IP bytes.
+	fullDatagram = 1500
+)
+
+// Epochs and round trips (W-5).
+const (
+	epochMin, epochMax = 5 * time.Millisecond, 50 * time.Millisecond
+	// firstRTT stands for the round-trip time until one is measured; leastRTT
+	// keeps control loops slower than timers.
+	firstRTT, leastRTT = 100 * time.Millisecond, time.Millisecond
+	// rttWindow is how long the least round-trip time is remembered.
+	rttWindow = 10 * time.Second
+	// baseWindow is how long the least one-way delay is remembered where at
+	// least baseArrivals arrive in a second, at most baseStretch times as long
+	// where fewer do. Two clocks drift by 2 ms in that time (100 ppm).
+	// basePause is the longest time between two arrivals that ages it.
+	basePause = time.Second
+	// baseRivals is by how much it is longer beside others.
+	baseRivals                            = 6
+	baseWindow, baseArrivals, baseStretch = 20 * time.Second, 6, 10
+)
+
+// The delay target q* (G-2).
+const (
+	// targetAt1M is q* at 1 Mbit/s; it falls as rate^-1/4. The slower flow of
+	// two thus wants more queue, which makes them equal.
+	targetAt1M           = 24 * time.Millisecond
+	targetMin, targetMax = 3 * time.Millisecond, 30 * time.Millisecond
+	// targetDatagrams is the least q*, in full datagrams at the rate, and
+	// targetJitter in units of the jitter, up to targetJitterMax.
+	targetDatagrams = 2.5
+	targetJitter    = 2.4
+	targetJitterMax = 40 * time.Millisecond
+)
+
+// The delay loop.
+const (
+	// queueMin and queueMax bound the window of the queue's measure, RTT/3.
+	queueMin, queueMax = 10 * time.Millisecond, 40 * time.Millisecond
+	loopMin            = 30 * time.Millisecond // least time constant
+	gainMin, gainMax   = 0.4, 1.25             // of the rate over the estimate
+	gainBlind          = 1.03                  // greatest one while nothing queues
+	estimateGain       = 1.5                   // of the slope, per round trip
+	estimateNoRise     = 1.3                   // times q*: the estimate does not rise above it
+	sparse             = 4                     // arrivals that a slope takes, whatever their age
+	slopeWindow        = 40 * time.Millisecond // least window of a slope
+	slopeJitter        = 6                     // least length of a slope, times the jitter
+	busyShare          = 0.25                  // of q*: above it the link is busy
+	visibleShare       = 0.7                   // of q*: above it delay tells enough
+	markedCut          = 0.15                  // of the estimate, per round trip, if all is marked
+	// A queue above flatQueue times q* that moves by less than flatMin, flatShare
+	// of it and flatJitter times the jitter while the rate is low is none.
+	flatQueue, flatMin    = 2, time.Millisecond
+	flatShare, flatJitter = 0.05, 1.5
+	flatRTTs, flatTime    = 1.25, 50 * time.Millisecond
+
+	growStep, growRTTs   = 1.2, 1.5
+	growPause            = 30 * time.Millisecond
+	growSteps            = 5 // so many, then bursts look for the bottleneck
+	growVerified         = 2 // times the rate that was verified last
+	quietRTTs, quietTime = 2.5, 50 * time.Millisecond
+)
+
+// HELLO: small datagrams at helloFirst a second, doubled each helloDouble.
+const (
+	// SmallDatagram is the largest datagram of HELLO in IP bytes.
+	SmallDatagram          = 100
+	helloFirst, helloMost  = 200, 1000
+	helloDouble            = 100 * time.Millisecond
+	helloArrivals          = 8 // end it
+	helloFew, helloFewRTTs = 3, 6
+	helloFewTime           = 500 * time.Millisecond
+)
+
+// STARTUP.
+const (
+	startDatagrams                    = 40           // a round trip, at first,
+	startMin, startMax, startMaxLossy = 64, 400, 200 // but so many a second
+	startLossy                        = 0.8          // loss from which on startMaxLossy holds
+	burstDatagrams                    = 16           // least burst
+	burstLeast                        = 8            // full datagrams of a burst that show the bottleneck
+	burstTime                         = 25 * time.Millisecond
+	peakFactor, peakMin               = 8, 120e6 / 8
+	roundGrowth                       = 4.0 // of the average, per round
+	roundGrowthBlind                  = 2.0 // where arrivals are too few to tell more
+	startNoise                        = time.Millisecond
+	startShare                        = 0.95 // of what dispersion shows
+	startLoad                         = 0.8  // of what the link is known to carry
+	startArrivals                     = 3
+	startBursts                       = 128 // remembered
+)
+
+// Loss that comes with a higher rate.
+const (
+	excessLoss, excessSigmas, excessSent = 0.1, 4, 30
+	excessArrivals                       = 12  // that there should be, for a verdict
+	doubtSigmas                          = 2.5 // enough to be careful
+	deliveredBound                       = 2   // times what is delivered, before the first verdict
+)
+
+// The elasticity ladder (G-2).
+const (
+	elastic            = 0.4 // delivered rate must rise by this share of the send rate's
+	stepFirst          = 0.25
+	stepMin, stepMax   = 0.05, 1.0
+	stepVisible        = 0.1
+	stepTaken          = 0.6 // of the step, to count as one
+	judgeArrivals      = 20
+	judgeNoise         = 32.0
+	judgeTime          = 6 * time.Second
+	holdMin, holdMax   = 500 * time.Millisecond, 10 * time.Second
+	doubtAfter         = 2 * time.Second
+	downAfter          = 15 * time.Second
+	downMin, downMax   = 0.1, 0.5
+	downGrowth         = 1.5
+	downLoss           = 0.01 // below it a lower rate cannot show anything
+	inflationMax       = 20
+	lossMemory         = 2000 // datagrams that p̂ remembers, at least
+	lossMemoryArrivals = 400
+	lossMemoryMax      = 50000
+)
+
+// Drains.
+const (
+	drainFirst             = time.Second
+	drainPeriod, drainRTTs = 5 * time.Second, 10
+	drainGain              = 0.5
+	drainMargin            = 0.3 // of q*, beyond empty
+	drainDatagrams         = 1.5 // and so many datagrams
+	drainStarved           = 8   // of the greatest estimate lately: less is starving
+	drainOthers            = 0.5 // of the mean queue
+	drainMax               = time.Second
+	drainFull              = 2.0 // times q*: a drain that leaves more has failed
+	drainEarly             = 2.5 // times q*: drain at once
+	drainEarlyRTTs         = 2
+	drainEarlyTime         = 50 * time.Millisecond
+	drainArrivals          = 2
+	drainLook              = 0.5 // of the time constant of the loop: how long a drained queue stays low
+)
+
+// Others that fill the buffer (G-4). The cubic window is that of RFC 9438.
+const (
+	rivalSigns  = 2 // full drains, within
+	rivalMemory = 30 * time.Second
+	shiftMemory = 12 * time.Second // a second full drain within it is no longer path
+	rivalHurry  = 2 * time.Second  // from one to the next
+	rivalTest   = 8 * time.Second  // between two drains that look whether they are gone
+	rivalFade   = 60.0             // seconds in which what was greatest is half forgotten
+	rivalFirst  = 0.5              // of the greatest estimate, to begin with
+	rivalFull   = 0.98             // of the greatest queue: the buffer is full
+	rivalFall   = 0.85             // of the peak: another has backed off
+	rivalCut    = 0.7
+	rivalGrowth = 0.4 // packets/s³
+	rivalReno   = 0.53
+	rivalRise   = 0.5 // of the window, per round trip, at most
+	rivalRTTs   = 8   // from one congestion event to the next, at least
+	rivalPause  = 400 * time.Millisecond
+	rivalGone   = 0.3             // of q*: a drain that leaves less shows that nobody else is there
+	rivalStuck  = 5 * time.Second // with a full buffer, and nobody backs off
+)
+
+// Silence.
+const (
+	silentRTTs, silentGaps = 3, 9
+	stepGaps               = 3 // of a halving, at least
+	silentKept             = 5 * time.Second
+	fadeTime               = 10 * time.Second
+	idleKept               = time.Second
+	silentFloor            = 160_000 / 8 // bytes/s
+)
+
+const _ = uint(MaxRecords&-MaxRecords - MaxRecords)

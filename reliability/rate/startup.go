@@ -1,0 +1,208 @@
+package rate
+
+import (
+	"slices"
+	"time"
+)
+
+// startup is the second phase (G-3). It sends bursts faster than the path may be.
+// A burst that starts on an empty queue shows the bottleneck's rate by any one of
+// its datagrams: what was sent from the burst's start up to that datagram, by the
+// time from the start to its arrival less the base delay.
+type startup struct {
+	average float64       // rate over several bursts, bytes/s
+	peak    float64       // rate in a burst
+	known   float64       // what the path carries at least
+	clean   float64       // average of the last round that lost no more than usual
+	left    float64       // bytes of this burst
+	next    time.Duration // start of the next burst
+	bursts  [startBursts]burst
+	n       int // bursts so far
+
+	round     uint64 // first packet number of this round
+	roundAt   time.Duration
+	from      mark // first mark of the round
+	marked    bool
+	reference stretch // what arrives at rates that are fine
+}
+
+// burst is a run of datagrams, and the last of them that arrived.
+type burst struct {
+	first  uint64
+	start  time.Duration
+	before uint64        // bytes sent before it
+	bytes  float64       // until the last that arrived; 0: none did
+	delay  time.Duration // of that one
+	spread time.Duration // from start to its departure
+	took   time.Duration // from start to its arrival, less the base delay's unknown
+	upto   uint64        // bytes sent in all when that one left
+	at     time.Duration // its arrival
+}
+
+// beginStartup starts the phase; average 0 is the default.
+func (c *Controller) beginStartup(at time.Duration, average float64) {
+	c.phase = Startup
+	s := &c.startup
+	*s = startup{reference: s.reference}
+	if s.reference.sent == 0 {
+		s.reference = c.totals.newest.since(&mark{})
+		s.reference.sent++
+	}
+	most := float64(startMax)
+	if c.loss.loss > startLossy {
+		most = startMaxLossy
+	}
+	first := c.full * min(max(startDatagrams/seconds(c.roundTrip()), startMin), most)
+	s.average = min(max(first, average), c.ceiling)
+	s.known = s.average
+	s.peak = min(max(peakFactor*s.average, peakMin), c.ceiling)
+	c.beginRound(at)
+}
+
+// beginRound makes all that is sent from now on a new round.
+func (c *Controller) beginRound(at time.Duration) {
+	s := &c.startup
+	s.round, s.roundAt, s.marked = c.log.next, at, false
+	s.left, s.next = 0, at
+}
+
+// beginBurst starts a burst, and an epoch with it (W-5).
+func (c *Controller) beginBurst(at time.Duration) {
+	s := &c.startup
+	rtt := max(seconds(c.roundTrip()), seconds(loopMin))
+	size := min(s.average*max(rtt/2, seconds(burstTime)), s.known*seconds(burstTime))
+	size = max(size, burstDatagrams*c.full)
+	s.left, s.next = size, at+duration(size/s.average)
+	s.bursts[s.n%startBursts] = burst{first: c.log.next, start: at, before: c.log.bytes}
+	s.n++
+	c.log.cuts++ // between bursts the link is idle
+	c.epoch.id++
+}
+
+// onSample notes an arrival with its burst.
+func (s *startup) onSample(a *sample) {
+	for i := range min(s.n, startBursts) {
+		b := &s.bursts[(s.n-1-i)%startBursts]
+		if a.pn < b.first {
+			continue
+		}
+		// Not the datagram itself: the base delay may have its serialisation in it.
+		b.bytes, b.delay = float64(a.bytes-b.before)-float64(a.size), a.delay()
+		b.took, b.spread, b.upto, b.at = a.arrival-b.start, a.at-b.start, a.bytes, a.arrival
+		return
+	}
+}
+
+// dispersion is what the bursts of a round show.
+type dispersion struct {
+	bursts   int
+	rate     float64 // third quartile of the bottleneck's rate, bytes/s
+	together float64 // the rate at which the round's bursts arrived, bytes/s
+	wait     float64 // median delay above base, seconds
+	took     float64 // median time of a burst
+	known    float64 // what the path carries at least, with so much noise
+}
+
+func (c *Controller) dispersion(noise float64) dispersion {
+	s := &c.startup
+	var rates, waits, tooks []float64
+	var last *burst // of the round
+	d := dispersion{}
+	for i := range min(s.n, startBursts) {
+		b := &s.bursts[(s.n-1-i)%startBursts]
+		if b.first < s.round {
+			break
+		}
+		if b.bytes < burstLeast*c.full { // none arrived, or a trickle: its times are the sender's
+			continue
+		}
+		if last == nil {
+			last = b
+		} else if length := seconds(last.at - b.at); length >= 2*noise {
+			// Where a queue stands between bursts, each of them shows too little,
+			// and all together the bottleneck.
+			d.together = max(d.together, float64(last.upto-b.upto)/length)
+		}
+		took := max(seconds(b.took-c.base.value()), seconds(b.spread), 1e-6)
+		rates = append(rates, b.bytes/took)
+		waits = append(waits, max(seconds(b.delay-c.base.value()), 0))
+		tooks = append(tooks, took)
+		d.known = max(d.known, b.bytes/(took+noise))
+	}
+	if d.bursts = len(rates); d.bursts > 0 {
+		d.wait, d.took = median(waits), median(tooks)
+		// Lateness of any kind makes a burst look slower, never faster.
+		d.rate = rates[quartile(rates)]
+	}
+	return d
+}
+
+// quartile sorts a list and is the place of its third quartile.
+func quartile(list []float64) int {
+	slices.Sort(list)
+	return min(3*len(list)/4, len(list)-1)
+}
+
+func median(list []float64) float64 {
+	slices.Sort(list)
+	return (list[(len(list)-1)/2] + list[len(list)/2]) / 2
+}
+
+// judgeBursts ends the phase where delay or loss shows the bottleneck, else the
+// round where enough arrived.
+func (c *Controller) judgeBursts(at time.Duration) {
+	s := &c.startup
+	newest := &c.totals.newest
+	if newest.pn < s.round {
+		return
+	}
+	if !s.marked {
+		s.marked, s.from = true, *newest
+	}
+	round := newest.since(&s.from)
+	noise := max(seconds(startNoise), 2*c.jitter.spread)
+	d := c.dispersion(noise)
+	clear := d.wait >= 2*noise && d.took >= 4*noise
+	limited := newest.idles != s.from.idles // what is delivered then is what was there to send
+	switch {
+	case clear && d.bursts >= 2 && !limited && c.loss.excess(&round, &s.reference, doubtSigmas):
+		// A small buffer overflows: what did not get through took no time.
+		through := round.share() / s.reference.share()
+		c.leaveStartup(at, max(startShare*d.rate, round.rate())*through)
+	case clear && d.bursts >= 2:
+		c.leaveStartup(at, startShare*max(d.rate, d.together))
+		c.onVisible()
+	case !limited && c.loss.excess(&round, &s.reference, excessSigmas):
+		// A policer shows its rate only by what it delivers in a while: not less
+		// than half of what a round has carried.
+		c.leaveStartup(at, max(round.delivered()/s.reference.share(), s.clean/2))
+	case s.average >= c.ceiling*0.99 && round.arrived >= startArrivals:
+		c.leaveStartup(at, c.ceiling)
+	case round.arrived >= startArrivals && d.bursts >= 2:
+		s.reference.sent += round.sent
+		s.reference.arrived += round.arrived
+		s.grow(c.ceiling, &d, round.rate())
+		c.beginRound(at)
+	}
+}
+
+// grow raises the rate for the next round, if the sender used what it had.
+func (s *startup) grow(ceiling float64, d *dispersion, used float64) {
+	s.known, s.clean = max(s.known, d.known), min(s.average, used)
+	next := max(roundGrowthBlind*s.average, startLoad*d.known)
+	s.average = min(next, roundGrowth*s.average, max(roundGrowth*used, s.average), ceiling)
+	s.peak = min(max(peakFactor*s.average, peakMin), ceiling)
+}
+
+// leaveStartup starts RUN with an estimate of the capacity.
+func (c *Controller) leaveStartup(at time.Duration, estimate float64) {
+	c.phase = Run
+	c.log.cuts++
+	c.setEstimate(estimate)
+	c.rate, c.follow.first = c.estimate, c.estimate
+	c.startup.left, c.startup.n = 0, 0
+	c.ladder.begin(c, at)
+	c.follow.steppedAt = at
+	first := duration(drainEarlyRTTs*seconds(c.roundTrip())) + drainFirst
+	c.drain = drain{next: at + first}
+}
