@@ -30,6 +30,7 @@ type tunnel struct {
 type peer struct {
 	name, key, endpoint, keepalive string
 	allowed                        []string
+	agree                          []string
 }
 
 func (c tunnel) toml() string {
@@ -52,6 +53,9 @@ func (c tunnel) toml() string {
 		}
 		if len(p.allowed) > 0 {
 			fmt.Fprintf(&b, "allowed_ips = %s\n", list(p.allowed))
+		}
+		if len(p.agree) > 0 {
+			fmt.Fprintf(&b, "agree = %s\n", list(p.agree))
 		}
 	}
 	return b.String()

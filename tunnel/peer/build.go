@@ -39,7 +39,7 @@ func (p *Peer) pollSession(buf []byte) int {
 		return b.finish(buf)
 	}
 	if size < minDatagram { // until the address is validated or sends more
-		p.held, p.heldUntil = true, p.path.probe.deadline()
+		p.held, p.heldUntil = true, p.probeDeadline()
 		return 0
 	}
 	empty := len(b.dst)

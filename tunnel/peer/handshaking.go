@@ -3,6 +3,7 @@ package peer
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"net/netip"
 	"time"
 
@@ -101,7 +102,7 @@ func (p *Peer) handleInit(from Inbound, in *handshake.Init, raw []byte) DropReas
 	}
 	if q := p.next; q != nil && handshake.SameInit(q.init, raw) {
 		if from.From == q.from {
-			q.credit += amplification * len(raw)
+			q.credit = min(q.credit+amplification*len(raw), math.MaxInt32)
 			q.until = p.now.Add(respFloodTime)
 		}
 		return DropNone
@@ -132,11 +133,21 @@ func (p *Peer) handleInit(from Inbound, in *handshake.Init, raw []byte) DropReas
 	p.newest = in.Timestamp
 	p.next = &pending{
 		session: s, init: bytes.Clone(raw), resp: resp, flood: handshake.NewFlood(p.now, p.jitter),
-		until: p.now.Add(respFloodTime), from: from.From, credit: amplification * len(raw),
+		until: p.now.Add(respFloodTime), from: from.From, credit: p.respCredit(from.From, len(raw)),
 	}
 	p.timers[timerPending] = p.now.Add(pendingTime)
 	p.emit(Event{Kind: IndexAdded, Index: index})
 	return DropNone
+}
+
+// respCredit is how many bytes of RESPs an INIT of n bytes may cause: three times
+// its own, but to where the user says that the peer is, or where it was shown to be
+// (H-4, H-8).
+func (p *Peer) respCredit(from netip.AddrPort, n int) int {
+	if from == p.cfg.Endpoint || from == p.path.proven {
+		return math.MaxInt32
+	}
+	return amplification * n
 }
 
 // handleResp completes our INIT.
@@ -263,14 +274,14 @@ func (p *Peer) pollHandshake(buf []byte) (n int, to netip.AddrPort) {
 
 // flood copies INIT or RESP to buf and charges it to the budget (H-4).
 func (p *Peer) flood(buf, datagram []byte) int {
-	p.floodNext = p.now.Add(p.floodTime(len(datagram)))
+	p.floodNext = p.now.Add(shareTime(len(datagram), floodRate(p.cfg.Rate.Ceiling)))
 	return copy(buf, datagram)
 }
 
-// floodTime is how long n bytes take at the share of the rate for what is flooded.
-func (p *Peer) floodTime(n int) time.Duration {
+// shareTime is how long n bytes take at the share of a rate for what is flooded.
+func shareTime(n int, rate int64) time.Duration {
 	bits := float64(8 * (n + overheadIPv6))
-	return time.Duration(bits / (floodShare * float64(floodRate(p.cfg.Rate.Ceiling))) * float64(time.Second))
+	return time.Duration(bits / (floodShare * float64(rate)) * float64(time.Second))
 }
 
 // handshakeDeadline is when pollHandshake or the confirmation has work next.

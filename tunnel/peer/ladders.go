@@ -153,6 +153,10 @@ func (b *builder) appendLadder() {
 	if p.now.Before(p.ladders.next) {
 		return
 	}
+	if b.s.sender.Measuring() && p.loaded() { // G-3: small datagrams, and the first packets first
+		p.ladders.next = p.now.Add(ladderAgain)
+		return
+	}
 	if room := b.limit - len(b.dst); room < ladderFrameMax {
 		p.ladders.next = p.now.Add(ladderAgain)
 		return
@@ -168,7 +172,7 @@ func (b *builder) appendLadder() {
 	binary.BigEndian.PutUint16(b.dst[start+1:], uint16(n))
 	b.dst = b.dst[:start+ladderFrameLen+n]
 	b.ask = true
-	p.ladders.next = p.now.Add(p.floodTime(ladderFrameLen + n))
+	p.ladders.next = p.now.Add(shareTime(ladderFrameLen+n, b.s.sender.Rate(p.now)))
 }
 
 // pollLadder writes the next message of any machine to buf: those that the

@@ -24,9 +24,10 @@ const (
 	// datagram that already carries a receipt.
 	minSymbol = 256
 	// minHelloSymbol is the same while the path is measured with small datagrams
-	// (G-3): a message of a channel handshake fits, and a piece of a unit beside
-	// the COOKIE that opens its channel.
-	minHelloSymbol = reliability.SymbolOverhead + channel.SegmentHeaderLen + channel.EarlySegmentLen + minPiece
+	// (G-3): a message of a channel handshake fits, a piece of a unit beside the
+	// COOKIE that opens its channel, and the packet that most conversations begin
+	// with: a SYN, or an echo request of 84 bytes.
+	minHelloSymbol = reliability.SymbolOverhead + channel.SegmentHeaderLen + max(channel.EarlySegmentLen+minPiece, 1+84)
 	// minDatagram is the least amplification credit worth a datagram: it must
 	// hold a receipt. minProbe is the least for a challenge alone.
 	minDatagram, minProbe = 320, 64

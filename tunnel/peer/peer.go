@@ -317,7 +317,7 @@ func (p *Peer) NextDeadline() time.Time {
 	if p.held {
 		return earlier(d, p.heldUntil)
 	}
-	d = earlier(earlier(d, p.path.probe.deadline()), p.ladderDeadline())
+	d = earlier(earlier(d, p.probeDeadline()), p.ladderDeadline())
 	return earlier(d, s.receiver.ReceiptDeadline(p.loaded()))
 }
 
