@@ -51,6 +51,11 @@ func TestRekeyUnderLoad(t *testing.T) {
 			}
 			t.Logf("seed %d, host %d: %d key epochs, %d packets of a stream, %d messages", seed, i, n.Status(i).Rekeyed,
 				x.Received(flow.Stream), x.Received(flow.Message))
+			// Make before break: nothing arrives for a key that is gone already, or
+			// not there yet.
+			if d := n.Status(i).Drops; d[peer.DropIndex]+d[peer.DropAuth] > 0 {
+				t.Errorf("%s: host %d dropped %d of an unknown index, %d that do not open", replay, i, d[peer.DropIndex], d[peer.DropAuth])
+			}
 			if e := n.Host(i).Events; e[peer.SessionUp] != 1 {
 				t.Errorf("%s: host %d had %d sessions", replay, i, e[peer.SessionUp])
 			}

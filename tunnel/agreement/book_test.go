@@ -223,6 +223,27 @@ func TestReplay(t *testing.T) {
 	d.same("amid a replay")
 }
 
+// both vote and both abort, at the same moments: one outcome for both.
+func TestBothAbort(t *testing.T) {
+	var n [ladder.Aborted + 1]int
+	for seed := range uint64(150) {
+		d := newDuo(t, seed, float64(seed%3)*0.3)
+		ids := [2]ID{d.propose(0, "switch", time.Minute), d.propose(1, "switch", time.Minute)}
+		for i := range 2 { // in either order
+			d.run(time.Duration(d.rng.IntN(80))*time.Millisecond, nil)
+			k := (i + int(seed)) % 2
+			d.h[k].book.Withdraw(d.now, ids[k])
+		}
+		if !d.run(time.Minute, d.settled) || d.outcome(0, ids[0]) != d.outcome(1, ids[1]) {
+			t.Errorf("seed %d: %v and %v", seed, d.outcome(0, ids[0]), d.outcome(1, ids[1]))
+		}
+		n[d.outcome(0, ids[0])]++
+	}
+	if n[ladder.Committed] < 10 || n[ladder.Aborted] < 10 {
+		t.Errorf("outcomes %v: the test has lost its point", n)
+	}
+}
+
 // A stranger with a key of his own gets nothing.
 func TestStranger(t *testing.T) {
 	d := newDuo(t, 1, 0, "*")
