@@ -70,9 +70,10 @@ func votesPath(name string) string {
 	return filepath.Join(dir, name+".votes")
 }
 
-// openVotes opens the log, if there is one or one is needed: who never agreed on
-// anything needs no folder for it.
-func (a *agreements) openVotes(needed bool) error {
+// openVotes opens the log, if there is one or one is needed, and takes up what is
+// in it: who never agreed on anything needs no folder for it.
+func (l *loop) openVotes(needed bool) error {
+	a := &l.agreed
 	if a.log != nil {
 		return nil
 	}
@@ -89,6 +90,11 @@ func (a *agreements) openVotes(needed bool) error {
 		return fmt.Errorf("log of votes: %w", err)
 	}
 	a.log = log
+	for _, p := range l.table.peers {
+		if err := l.restore(time.Now(), p); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -102,14 +108,18 @@ func (a *agreements) close() error {
 	return a.log.Close()
 }
 
-// newBook makes the named actions of a peer, and takes up those of the log
-//
+// newBook makes the named actions of a peer.
 func (l *loop) newBook(now time.Time, p *tunnelPeer, cfg agreement.Config) error {
 	book, err := agreement.New(now, cfg)
 	if err != nil {
 		return err
 	}
 	p.book = book
+	return l.restore(now, p)
+}
+
+// restore takes up what the log holds of a peer.
+func (l *loop) restore(now time.Time, p *tunnelPeer) error {
 	if l.agreed.log == nil {
 		return nil
 	}
@@ -118,7 +128,7 @@ func (l *loop) newBook(now time.Time, p *tunnelPeer, cfg agreement.Config) error
 		return err
 	}
 	for _, e := range entries {
-		err := book.Restore(now, e.Record, e.Resolved)
+		err := p.book.Restore(now, e.Record, e.Resolved)
 		switch {
 		case errors.Is(err, agreement.ErrPeer), errors.Is(err, ladder.ErrRecordKey):
 		case err != nil:
@@ -153,7 +163,7 @@ func (l *loop) drainBook(p *tunnelPeer) {
 // store writes a record and tells when it is on the disk. The loop goes on
 // meanwhile.
 func (l *loop) store(p *tunnelPeer, e agreement.Event) {
-	if err := l.agreed.openVotes(true); err != nil {
+	if err := l.openVotes(true); err != nil {
 		l.onNotStored(p, e, err)
 		return
 	}

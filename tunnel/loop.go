@@ -394,7 +394,11 @@ func (l *loop) onEvent(p *tunnelPeer, e peer.Event) {
 	name := slog.String("peer", p.config.Name)
 	switch e.Kind {
 	case peer.IndexAdded:
-		l.table.byIndex[e.Index] = p
+		// Indices are drawn at random, and those of a key epoch a peer could search
+		// for: who has one keeps it.
+		if l.table.byIndex[e.Index] == nil {
+			l.table.byIndex[e.Index] = p
+		}
 	case peer.IndexRemoved:
 		if l.table.byIndex[e.Index] == p {
 			delete(l.table.byIndex, e.Index)

@@ -58,8 +58,8 @@ func Run(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 	l.agreed.path = votesPath(opt.Config.Interface.Name)
-	if err := l.agreed.openVotes(false); err != nil {
-		return err
+	if err := l.openVotes(false); err != nil {
+		l.log.Error("named actions are refused", slog.Any("error", err)) // nothing can be stored, so nothing begins
 	}
 	if err := l.setPeers(opt.Config); err != nil {
 		return err

@@ -155,3 +155,26 @@ func TestAgreeKilled(t *testing.T) {
 	}
 	t.Logf("the commands said: %v", said)
 }
+
+// with routes = "committed" the route to a peer comes when both ends have the
+// session, and goes with it.
+func TestCommittedRoutes(t *testing.T) {
+	p := newPair(t, func(p *pair) { p.ca.routes = "committed" })
+	route := func(want bool) func() error {
+		return func() error {
+			if has := strings.Contains(p.a.ip("-4", "route", "show", inside(2)), inside(2)); has != want {
+				return fmt.Errorf("the route to b is there: %v, want %v", has, want)
+			}
+			return nil
+		}
+	}
+	eventually(t, patience, route(true))
+	p.db.stop()
+	eventually(t, patience, route(false))
+	p.db = p.b.up(p.cb)
+	p.a.reaches(inside(2)) // the network of the interface's address still leads there
+	eventually(t, patience, route(true))
+	p.da.stop()
+	p.da = p.a.up(p.ca)
+	eventually(t, patience, route(true))
+}

@@ -22,6 +22,7 @@ const port = 4430
 type tunnel struct {
 	name      string // totg0 if empty
 	mode      string // tun if empty
+	routes    string // always if empty
 	listen    string // [::]:4430 if empty
 	addresses []string
 	peers     []peer
@@ -39,6 +40,9 @@ func (c tunnel) toml() string {
 		c.interfaceName(), list(c.addresses))
 	if c.mode != "" {
 		fmt.Fprintf(&b, "mode = %q\n", c.mode)
+	}
+	if c.routes != "" {
+		fmt.Fprintf(&b, "routes = %q\n", c.routes)
 	}
 	if c.listen != "" {
 		fmt.Fprintf(&b, "listen = %q\n", c.listen)
