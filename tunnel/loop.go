@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -86,6 +87,8 @@ type outbound struct {
 
 // run works until ctx ends or the device is gone.
 func (l *loop) run(ctx context.Context) {
+	pumping, stop := context.WithCancel(context.WithoutCancel(ctx)) // the socket is needed to say goodbye
+	defer stop()
 	fromDevice, freeUnits := make(chan outbound, deviceBuffers), make(chan []byte, deviceBuffers)
 	fromSocket, freeRuns := make(chan inbound, socketBuffers), make(chan []byte, socketBuffers)
 	for range deviceBuffers {
@@ -95,13 +98,14 @@ func (l *loop) run(ctx context.Context) {
 		freeRuns <- make([]byte, udp.MaxRun)
 	}
 	l.pumps.Add(3)
-	go l.pumpDevice(ctx, fromDevice, freeUnits)
-	go l.pumpSocket(ctx, fromSocket, freeRuns)
+	go l.pumpDevice(pumping, fromDevice, freeUnits)
+	go l.pumpSocket(pumping, fromSocket, freeRuns)
 	go l.timer.pump(&l.pumps)
 	ready := make(chan struct{})
 	close(ready)
 	l.drainAll(time.Now())
-	for {
+	units, reload, done := fromDevice, l.opt.Reload, ctx.Done()
+	for done != nil || !l.closed() {
 		now := time.Now()
 		var more <-chan struct{} = ready // something waits to be sent: look for input, do not wait for it
 		if at, ok := l.uplink.due(now); !ok || at.After(now) {
@@ -111,7 +115,7 @@ func (l *loop) run(ctx context.Context) {
 		select {
 		case <-more:
 			l.transmit(now)
-		case u := <-fromDevice:
+		case u := <-units:
 			l.handleUnit(time.Now(), u.unit)
 			freeUnits <- u.buf
 		case d := <-fromSocket:
@@ -120,11 +124,11 @@ func (l *loop) run(ctx context.Context) {
 			l.handleTimers(time.Now())
 		case f := <-l.calls:
 			f()
-		case c := <-l.opt.Reload:
+		case c := <-reload:
 			l.reload(c)
-		case <-ctx.Done():
+		case <-done:
 			l.goodbye()
-			return
+			done, units, reload = nil, nil, nil
 		}
 	}
 }
@@ -418,14 +422,20 @@ func (l *loop) onEvent(p *tunnelPeer, e peer.Event) {
 	}
 }
 
-// goodbye tells the peers that the tunnel goes down.
+// goodbye begins to close the sessions in agreement with the peers, which
+// takes a moment, and a bounded one where a peer is silent.
 func (l *loop) goodbye() {
 	now := time.Now()
-	l.uplink.shared = false // nothing is sent after this
+	l.uplink.shared = false // nothing of the peers' is held back any more
 	for _, p := range l.table.peers {
-		p.core.Close(now, peer.CloseNormal)
+		p.core.Leave(now)
 		l.drain(now, p)
 	}
+}
+
+// closed reports whether all peers have said their last word.
+func (l *loop) closed() bool {
+	return !slices.ContainsFunc(l.table.peers, func(p *tunnelPeer) bool { return !p.core.Closed() })
 }
 
 // reload follows a changed configuration as far as a running tunnel can.

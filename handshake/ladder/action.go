@@ -5,5 +5,6 @@ package ladder
 const (
 	ActionUp    uint8 = 1 // bring the tunnel up; no parameters
 	ActionRekey uint8 = 2 // switch the key epoch; parameters: its number, u32
+	ActionClose uint8 = 4 // end the session; no parameters
 	ActionNamed uint8 = 5 // a name that the user gives; parameters: the name
 )

@@ -167,6 +167,13 @@ func (n *Net) Close(i int) {
 	h.peer = nil
 }
 
+// Leave has host i leave in agreement with the other. It is down when it has.
+func (n *Net) Leave(i int) {
+	h := n.hosts[i]
+	h.peer.Leave(n.now)
+	h.drain()
+}
+
 // Move gives host i another address.
 func (n *Net) Move(i int) {
 	h := n.hosts[i]

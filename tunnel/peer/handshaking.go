@@ -249,7 +249,7 @@ func (p *Peer) dropSession(why *CloseError) {
 	}
 	p.cur, p.pingDue, p.path.probe = nil, false, probe{}
 	p.inner.Reset()
-	for _, t := range [...]timer{timerDead, timerKeepalive, timerPath, timerQuiet, timerRekey} {
+	for _, t := range [...]timer{timerDead, timerKeepalive, timerPath, timerQuiet, timerRekey, timerLeave} {
 		p.timers[t] = time.Time{}
 	}
 }

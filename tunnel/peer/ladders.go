@@ -36,11 +36,15 @@ func (l *ladders) takes(now time.Time) bool {
 // session, so nothing of it needs a disk. Its session is zero: INIT carries its
 // commitment, and the session has no hash yet; the nonces of both do.
 func (p *Peer) newUp() *ladder.Machine {
-	var nonce [ladder.NonceLen]byte
+	return p.newLadder(ladder.Config{Action: ladder.ActionUp, Nonce: p.nonce()})
+}
+
+// nonce is fresh for each action.
+func (p *Peer) nonce() (nonce [ladder.NonceLen]byte) {
 	if _, err := io.ReadFull(p.cfg.Random, nonce[:]); err != nil {
 		panic("peer: randomness: " + err.Error())
 	}
-	return p.newLadder(ladder.Config{Action: ladder.ActionUp, Nonce: nonce})
+	return nonce
 }
 
 // newLadder begins an action that ends with the session.
@@ -100,6 +104,8 @@ func (p *Peer) handleLadder(s *session, r *wire.Reader) error {
 		p.onUp(s)
 	case ladder.ActionRekey:
 		return p.handleRekey(s, &m, msg)
+	case ladder.ActionClose:
+		p.handleLeave(s, msg)
 	case ladder.ActionNamed:
 		if p.cfg.Agreements != nil && p.cfg.Agreements.Handle(p.now, msg) == agreement.DropMalformed {
 			return errFrame
@@ -128,6 +134,7 @@ func (p *Peer) tendLadders() {
 	if p.cur != nil {
 		p.cur.up.HandleTimeout(p.now)
 		p.tendRekey(p.cur)
+		p.tendLeave(p.cur)
 	}
 }
 
@@ -153,7 +160,7 @@ func (b *builder) appendLadder() {
 	if p.now.Before(p.ladders.next) {
 		return
 	}
-	if b.s.sender.Measuring() && p.loaded() { // G-3: small datagrams, and the first packets first
+	if b.s.sender.Measuring() && p.loaded() && b.s.leave == nil { // G-3: small datagrams, and the first packets first
 		p.ladders.next = p.now.Add(ladderAgain)
 		return
 	}
@@ -178,6 +185,11 @@ func (b *builder) appendLadder() {
 // pollLadder writes the next message of any machine to buf: those that the
 // session needs come first.
 func (p *Peer) pollLadder(s *session, buf []byte) int {
+	if s.leave != nil {
+		if n, ok := s.leave.Poll(p.now, buf); ok {
+			return n
+		}
+	}
 	if n, ok := s.up.Poll(p.now, buf); ok {
 		return n
 	}
@@ -212,6 +224,9 @@ func (p *Peer) ladderDeadline() time.Time {
 		d = earlier(d, s.up.NextDeadline())
 		if s.rekey != nil {
 			d = earlier(d, s.rekey.machine.NextDeadline())
+		}
+		if s.leave != nil {
+			d = earlier(d, s.leave.NextDeadline())
 		}
 	}
 	if !d.IsZero() && d.Before(p.ladders.next) {

@@ -150,6 +150,10 @@ const (
 	// rekeyPause is the least wait before a switch that could not begin is tried
 	// again.
 	rekeyPause = 100 * time.Millisecond
+	// A host that leaves waits so long for the peer's vote: a ladder takes three
+	// round trips, and more where datagrams are lost.
+	leaveRTTs          = 25
+	leaveMin, leaveMax = 100 * time.Millisecond, time.Second
 	// ladderAgain is the wait for a datagram with room for a ladder message.
 	ladderAgain = 5 * time.Millisecond
 	// ladderRate and ladderBurst bound the ladder messages of the peer that are

@@ -106,6 +106,7 @@ const (
 	timerQuiet                  // the peer stopped sending
 	timerRekey                  // time for the next key epoch
 	timerOld                    // end of the old receiving key
+	timerLeave                  // end of the session that is to be closed
 	numTimers
 )
 
@@ -134,6 +135,7 @@ type Peer struct {
 	held      bool      // something may wait for pacing or for the path
 	heldUntil time.Time // zero: until an input changes it
 	down      bool
+	leaving   bool // Leave was called
 	events    []Event
 	floodNext time.Time // INIT and RESP wait until then
 	goodbye   goodbye
@@ -377,6 +379,8 @@ func (p *Peer) fire(t timer) {
 		p.onRekeyTimer()
 	case timerOld:
 		p.dropOld(p.cur)
+	case timerLeave:
+		p.onLeaveTimer()
 	case numTimers:
 	}
 }

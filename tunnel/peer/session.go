@@ -41,6 +41,7 @@ type session struct {
 	up        *ladder.Machine // brings the tunnel up
 	committed bool            // … and did
 	rekey     *rekey          // the newest switch of the key epoch, nil before the first
+	leave     *ladder.Machine // ends the session, nil: nobody wants to
 	old       oldEpoch
 	keyed     time.Time // when the present keys came into use
 	keyedPN   uint64    // … and from which packet number on
