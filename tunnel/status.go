@@ -52,7 +52,7 @@ func (p *tunnelPeer) status() control.PeerStatus {
 		Name: p.config.Name, PublicKey: p.config.PublicKey.Base64(), State: s.State,
 		LastHandshake: s.LastHandshake, LastReceived: s.LastReceived,
 		TxBytes: s.TxBytes, RxBytes: s.RxBytes, TxPackets: s.TxPackets, RxPackets: s.RxPackets,
-		TxDatagrams: s.TxDatagrams, RxDatagrams: s.RxDatagrams, Resent: s.Resent + s.Proactive,
+		TxDatagrams: s.TxDatagrams, RxDatagrams: s.RxDatagrams, Resent: s.Resent + s.Proactive, KeyEpochs: s.Rekeyed,
 		Loss: s.Loss, ReturnLoss: s.ReturnLoss, RTT: s.RTT, RateBits: s.Rate, QueueBytes: int64(s.QueueBytes), DatagramSize: s.Datagram,
 		CapacityBits: s.Capacity, RatePhase: s.Phase, QueueDelay: s.QueueDelay, QueueTarget: s.QueueTarget,
 		Drops: map[string]uint64{},

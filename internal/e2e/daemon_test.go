@@ -23,6 +23,7 @@ type tunnel struct {
 	name      string // totg0 if empty
 	mode      string // tun if empty
 	routes    string // always if empty
+	rekey     string // 2m if empty
 	listen    string // [::]:4430 if empty
 	addresses []string
 	peers     []peer
@@ -43,6 +44,9 @@ func (c tunnel) toml() string {
 	}
 	if c.routes != "" {
 		fmt.Fprintf(&b, "routes = %q\n", c.routes)
+	}
+	if c.rekey != "" {
+		fmt.Fprintf(&b, "rekey = %q\n", c.rekey)
 	}
 	if c.listen != "" {
 		fmt.Fprintf(&b, "listen = %q\n", c.listen)
@@ -237,6 +241,7 @@ type peerStatus struct {
 	RxPackets     uint64            `json:"rx_packets"`
 	TxDatagrams   uint64            `json:"tx_datagrams"`
 	RxDatagrams   uint64            `json:"rx_datagrams"`
+	KeyEpochs     uint64            `json:"key_epochs"`
 	RTT           float64           `json:"rtt_seconds"`
 	Drops         map[string]uint64 `json:"drops"`
 }
