@@ -145,6 +145,18 @@ func TestLowOrderExchange(t *testing.T) {
 	}
 }
 
+// H-7: where the two ends have different times the shorter one counts.
+func TestRekeyTimes(t *testing.T) {
+	d := newDuo(t, func(i int, c *Config) { c.Rekey = []time.Duration{time.Hour, time.Second}[i] })
+	d.connect()
+	d.pass(3500 * time.Millisecond)
+	for i, p := range d.p {
+		if n := p.Status().Rekeyed; n != 3 {
+			t.Errorf("peer %d changed keys %d times in 3.5 s", i, n)
+		}
+	}
+}
+
 // A hostile peer's ladder messages cost a bounded number of signatures: more than
 // the budget count as lost. Frames that hold none end the session (W-3).
 func TestHostileLadder(t *testing.T) {

@@ -141,6 +141,9 @@ const (
 	DefaultRekey = 2 * time.Minute
 	// MinRekey is the least: a switch takes some round trips.
 	MinRekey = time.Second
+	// rekeyLeast is the least age of keys at which the peer may begin another
+	// switch: it may have a shorter time than this host, and be hostile.
+	rekeyLeast = MinRekey / 2
 	// maxEpochDatagrams is how many datagrams one key seals before a switch is
 	// begun.
 	maxEpochDatagrams = 1 << 32

@@ -50,7 +50,7 @@ func (p *Peer) handleRekey(s *session, m *ladder.Message, msg []byte) error {
 	if k == nil || k.number != number {
 		// Another epoch than the next is an answer that came too late. The peer
 		// has switched to the present one if it wants another.
-		if number != s.keys.Epoch()+1 || p.now.Sub(s.keyed) < p.cfg.Rekey/2 {
+		if number != s.keys.Epoch()+1 || p.now.Sub(s.keyed) < rekeyLeast {
 			return nil
 		}
 		p.startRekey(s)
