@@ -3,6 +3,8 @@
 // Every point is a file of its own, so that a run that was interrupted goes on
 // where it was; -out names the folder. At the end, and with -show at once, there
 // are a table in Markdown and plots.
+//
+// "bench plot-trace FILE.csv -o FILE.png" draws what "totg up --trace" wrote.
 package main
 
 import (
@@ -22,9 +24,12 @@ import (
 
 func main() {
 	var err error
-	if filepath.Base(os.Args[0]) == "wireguard-go" {
+	switch {
+	case filepath.Base(os.Args[0]) == "wireguard-go":
 		err = runWireguard(os.Args[1:])
-	} else {
+	case len(os.Args) > 1 && os.Args[1] == "plot-trace":
+		err = runPlotTrace(os.Args[2:])
+	default:
 		err = run()
 	}
 	if err != nil {

@@ -44,6 +44,7 @@ type txBlock struct {
 	served    time.Duration // when nothing more was to be sent for it since the last attempt, 0: not yet
 	attempts  int           // rounds of sending that receipts showed to be in vain
 	limit     int           // K
+	head      bool          // of a burst
 	lastPN    uint64        // newest transmission
 	sends     int           // datagrams sent for it so far
 	key       needKey       // of need
@@ -99,6 +100,7 @@ type newSymbol struct {
 	limit    int           // K of the block that it opens, if it opens one
 	deadline time.Duration // 0: that of the configuration
 	once     bool
+	head     bool // first of a burst
 }
 
 // numSlots is how many blocks are open at a time: one of each class, and one of
@@ -130,7 +132,7 @@ func (s *blockStore) commit(at time.Duration, n newSymbol) Transmission {
 	}
 	slot := n.slot()
 	if s.open[slot] == 0 {
-		*s.block(s.next) = txBlock{symbols: s.list(), class: n.class, once: n.once, born: at, limit: n.limit}
+		*s.block(s.next) = txBlock{symbols: s.list(), class: n.class, once: n.once, head: n.head, born: at, limit: n.limit}
 		s.next++
 		s.open[slot] = s.next
 	}

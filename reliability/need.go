@@ -15,7 +15,7 @@ const (
 	// needInteractive and needUrgent hold for interactive blocks and for
 	// control and deadline blocks while other data waits: time is worth more
 	// than capacity, most of all where someone waits for an answer.
-	needInteractive = 0.01
+	needInteractive = 0.002
 	needUrgent      = 0.05
 )
 
@@ -38,6 +38,7 @@ func (s *Sender) Next(now time.Time, waiting [NumClasses]bool) Choice {
 	s.store.release()
 	open := s.CanOpen()
 	s.backlog = open && (waiting[Deadline] || waiting[Bulk])
+	s.pause.look(at, waiting[Bulk], s.rtt.value())
 	for class := range Class(NumClasses) {
 		if t := s.needed(at, class); t.valid {
 			return Choice{Transmission: t}
@@ -97,9 +98,9 @@ func (s *Sender) wants(at time.Duration, b *txBlock) bool {
 	if b.inFlight < b.deficit {
 		return true
 	}
-	// A growing block of bulk gets nothing in advance: its next symbols go
-	// first.
-	if b.class == Bulk && !b.closed {
+	// A growing block of bulk gets nothing in advance, unless it is the head of
+	// a burst: its next symbols go first.
+	if b.class == Bulk && !b.closed && !b.head {
 		return false
 	}
 	if b.served > 0 && b.served <= s.judged {
@@ -125,6 +126,8 @@ func (s *Sender) theta(b *txBlock) float64 {
 		return needInteractive
 	case b.class < Bulk:
 		return needUrgent
+	case b.head:
+		return needHead
 	}
 	theta, p := s.price.bulk(), s.loss.value()
 	for range min(b.attempts, lateAttempts) {

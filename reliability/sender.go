@@ -41,6 +41,7 @@ type Sender struct {
 	loss  lossMeter
 	price price
 	stall stallMeter
+	pause pauseMeter
 	store blockStore
 	log   transmissionLog
 	coder rlc.Repair
@@ -188,8 +189,14 @@ func (s *Sender) commit(now time.Time, y newSymbol) Transmission {
 		age = min(age, s.cfg.Deadline/blockDeadlineShare)
 	}
 	at := now.Sub(s.start)
+	if y.class == Bulk && s.pause.take() {
+		age, y.head = 0, true
+	}
 	if s.store.opens(at, y.slot(), age) {
 		y.limit = s.blockLimit()
+		if y.head {
+			y.limit = headSymbols
+		}
 	}
 	return s.store.commit(at, y)
 }

@@ -42,6 +42,7 @@ type loop struct {
 	ended   <-chan struct{} // closed when it does, or shall
 
 	cookies *handshake.Cookies
+	trace   *trace
 
 	table  peerTable
 	uplink uplink
@@ -122,6 +123,8 @@ func (l *loop) run(ctx context.Context) {
 			l.handleRuns(time.Now(), d, fromSocket, freeRuns)
 		case <-l.timer.fired:
 			l.handleTimers(time.Now())
+		case now := <-l.trace.tick():
+			l.traceRows(now)
 		case f := <-l.calls:
 			f()
 		case c := <-reload:

@@ -113,7 +113,7 @@ func TestPeerStatus(t *testing.T) {
 	d.p[0].core.HandleDatagram(d.now, peer.Inbound{From: d.addr[1]}, []byte{0xff})
 	d.p[0].core.WritePacket(d.now, ipv4("10.0.0.1", "10.0.0.2", 500)) // waits
 	for range 3 {                                                     // one waits, the others are the same again
-		d.p[0].core.WritePacket(d.now, tcp("10.0.0.1", "10.0.0.2", 100))
+		d.p[0].core.WritePacket(d.now, tcp("10.0.0.1", "10.0.0.2", 400))
 	}
 
 	s, got := d.p[0].core.Status(), d.p[0].status()

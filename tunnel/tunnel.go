@@ -34,6 +34,8 @@ type Options struct {
 	Log    *slog.Logger
 	// Reload brings configurations to change to while running; it may be nil.
 	Reload <-chan *config.Config
+	// Trace is a file for the trace of rate control (CSV); empty: none.
+	Trace string
 	// Version of the program, for status.
 	Version string
 }
@@ -65,6 +67,9 @@ func Run(ctx context.Context, opt Options) (err error) {
 		return err
 	}
 	if l.cookies, err = handshake.NewCookies(l.started, l.table.identity, l.random); err != nil {
+		return err
+	}
+	if l.trace, err = openTrace(opt.Trace); err != nil {
 		return err
 	}
 	served := make(chan error, 1)
@@ -130,7 +135,7 @@ func (l *loop) applyPlan(plan route.Plan) (err error) {
 // release undoes open, whatever it came to. The routes go first, for they name
 // the interface.
 func (l *loop) release() error {
-	var errs []error
+	errs := []error{l.trace.close()}
 	if l.applied != nil {
 		errs = append(errs, l.applied.Remove())
 	}

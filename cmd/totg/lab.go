@@ -91,8 +91,7 @@ added to its name, one of them. Percentages are plain numbers.`,
 			if err = errors.Join(tun.apply(&opt), checkCompare(&opt, args)); err != nil {
 				return exitWith(2, err)
 			}
-			opt.Command = args
-			opt.Stdin, opt.Stdout, opt.Stderr = os.Stdin, os.Stdout, os.Stderr
+			opt.Command, opt.Stdin, opt.Stdout, opt.Stderr = args, os.Stdin, os.Stdout, os.Stderr
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
 			return exitWith(lab.Run(ctx, opt))
@@ -107,6 +106,7 @@ added to its name, one of them. Percentages are plain numbers.`,
 	f.StringSliceVar(&opt.Compare, "compare", nil, "run the command through each of these `NAMES` too: "+strings.Join(lab.Comparable(), ","))
 	f.IntVar(&opt.Port, "port", 5201, "TCP `PORT` of host B that is forwarded by those which forward one (kcptun)")
 	f.StringVar(&opt.Pcap, "pcap", "", "record both ends of the link in a pcapng `FILE`")
+	f.StringVar(&opt.Trace, "trace", "", "write what rate control does to a CSV `FILE` for each host: FILE-a, FILE-b before the suffix")
 	f.StringVar(&opt.Report, "report", "", "write the figures to a JSON `FILE`")
 	f.BoolVar(&opt.Cable, "cable", false, "a plain cable instead of the link, as fast as the machine; a tunnel needs --bandwidth")
 	f.BoolVar(&opt.NoTunnel, "no-tunnel", false, "the link alone")

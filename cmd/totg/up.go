@@ -17,9 +17,9 @@ import (
 )
 
 func newUpCmd(run runTunnel) *cobra.Command {
-	file, verbose := "", false
+	file, trace, verbose := "", "", false
 	cmd := &cobra.Command{
-		Use:                   "up [-c FILE] [-v]",
+		Use:                   "up [-c FILE] [--trace FILE] [-v]",
 		DisableFlagsInUseLine: true,
 		Short:                 "Bring a tunnel up and keep it up",
 		Long: `Brings the tunnel of a configuration up and stays in the foreground, with its log
@@ -46,10 +46,11 @@ It needs root, or the capability CAP_NET_ADMIN.`,
 			signal.Notify(hangup, syscall.SIGHUP)
 			defer signal.Stop(hangup)
 			go reloadOn(ctx, hangup, reload, file, log)
-			return run(ctx, tunnel.Options{Config: cfg, Log: log, Reload: reload, Version: version})
+			return run(ctx, tunnel.Options{Config: cfg, Log: log, Reload: reload, Trace: trace, Version: version})
 		},
 	}
 	configFlag(cmd.Flags(), &file, defaultConfig)
+	cmd.Flags().StringVar(&trace, "trace", "", "write what rate control does to a CSV `FILE`")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "log more")
 	completeConfig(cmd)
 	return cmd

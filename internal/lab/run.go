@@ -43,6 +43,7 @@ type Options struct {
 	Seed       uint64   // of the link's randomness; 0 is a new one
 	Compare    []string // names out of Comparable: run Command once through each of these too
 	Port       int      // TCP port of host B for those that forward one
+	Trace      string   // file for the traces of rate control, with -a and -b, "" for none
 	Pcap       string   // file for a capture of both wires, "" for none
 	Report     string   // file for the figures of every run, as JSON, "" for none
 	Quiet      bool     // no banner, no summary
@@ -217,7 +218,7 @@ func (opt *Options) congestInner(w *world, kind *carrierKind) {
 func (opt *Options) tunnel(dir string) tunnelConfig {
 	return tunnelConfig{
 		dir: dir, fixed: opt.Fixed, scavenger: opt.Scavenger, bandwidth: opt.Bandwidth,
-		coding: coding{opt.Redundancy, opt.ARQ}, live: opt.live(),
+		coding: coding{opt.Redundancy, opt.ARQ}, live: opt.live(), trace: opt.Trace,
 	}
 }
 

@@ -39,6 +39,7 @@ type tunnelConfig struct {
 	scavenger bool   // else the tunnel yields to others
 	bandwidth int64  // bit/s each way that it may send at most, 0 for no bound
 	coding    coding
+	trace     string    // file for the traces of rate control, "" for none
 	live      io.Writer // log output while running, or nil
 }
 
@@ -89,7 +90,8 @@ func newTunnel(ctx context.Context, w *world, cfg tunnelConfig) (*tunnel, error)
 	}
 	for i, h := range []*host{w.a, w.b} {
 		name := strings.ToLower(h.name)
-		c, err := background(h, name, t.env(name), cfg.live, "/proc/self/exe", "up", "-c", t.file(name, "toml"))
+		argv := append([]string{"/proc/self/exe", "up", "-c", t.file(name, "toml")}, traceFlag(cfg.trace, name)...)
+		c, err := background(h, name, t.env(name), cfg.live, argv...)
 		if err != nil {
 			t.stop()
 			return nil, fmt.Errorf("%w: %w", ErrTunnel, err)
@@ -101,6 +103,15 @@ func newTunnel(ctx context.Context, w *world, cfg tunnelConfig) (*tunnel, error)
 		return nil, fmt.Errorf("%w: %w", ErrTunnel, err)
 	}
 	return t, nil
+}
+
+// traceFlag names the file of one host's trace: rates-a.csv and rates-b.csv for rates.csv.
+func traceFlag(file, host string) []string {
+	if file == "" {
+		return nil
+	}
+	ext := filepath.Ext(file)
+	return []string{"--trace", strings.TrimSuffix(file, ext) + "-" + host + ext}
 }
 
 func (t *tunnel) file(name, suffix string) string { return filepath.Join(t.dir, name+"."+suffix) }

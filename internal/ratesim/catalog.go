@@ -43,13 +43,20 @@ func cell(mbits int64, rtt time.Duration, loss float64) scenario {
 	return sc
 }
 
-// seeds is how many seeds a scenario has: many where few datagrams arrive.
+// seeds is how many seeds a scenario has: many where few datagrams arrive or
+// where chance decides when flows meet.
 func (sc *scenario) seeds(most int) int {
-	if sc.loss >= 0.9 {
+	switch {
+	case sc.loss >= 0.9:
 		return most
+	case sc.many:
+		return min(most, sharedSeeds)
 	}
 	return 1
 }
+
+// sharedSeeds is how many seeds a scenario with several flows has.
+const sharedSeeds = 8
 
 // base is the link of most scenarios.
 func base(name string) scenario {
@@ -198,32 +205,38 @@ func sharedScenarios() []scenario {
 		for i := range n {
 			sc.flows = append(sc.flows, flowSpec{start: time.Duration(i) * 5 * time.Second})
 		}
+		sc.spread, sc.many = 4*time.Second, true
 		sc.duration, sc.warm = 100*time.Second, 40*time.Second
-		sc.gates = append(sc.gates, jainGate(), busyGate(0.98))
+		sc.gates = append(sc.gates, jainGate(), busyGate(0.98), dropGate())
 		list = append(list, sc)
 	}
 	several(2, 0)
 	several(2, 0.5)
 	several(4, 0)
-	against := func(name string, kind rivalKind, mode rate.Mode, mbits int64, rtt time.Duration) {
-		sc := base(fmt.Sprintf("%v against %s, %dM %dms", mode, name, mbits, rtt))
+	against := func(name string, kind rivalKind, mode rate.Mode, mbits int64, rtt time.Duration, buffer float64) {
+		sc := base(fmt.Sprintf("%v against %s, %dM %dms, %g BDP", mode, name, mbits, rtt, buffer))
+		sc.buffer = int(buffer * float64(link.BDP(mbits*1e6, rtt*time.Millisecond)))
 		sc.rate, sc.rtt = mbits*1e6, rtt*time.Millisecond
 		sc.flows = []flowSpec{{mode: mode}}
 		sc.rivals = []rivalSpec{{kind: kind, start: 10 * time.Second}}
+		sc.spread, sc.many = 4*time.Second, true
 		sc.duration, sc.warm = 130*time.Second, 40*time.Second
 		switch {
 		case kind == cubic && mode == rate.Fair:
-			sc.gates = append(sc.gates, shareGate(0.3, 0.7))
+			sc.gates = append(sc.gates, shareGate(0.3, 0.7), dropGate())
 		case mode == rate.Scavenger:
 			sc.gates = append(sc.gates, shareGate(0, 0.3))
 		}
 		list = append(list, sc)
 	}
-	against("CUBIC", cubic, rate.Fair, 50, 40)
-	against("CUBIC", cubic, rate.Fair, 20, 100)
-	against("CUBIC", cubic, rate.Scavenger, 50, 40)
-	against("BBR", bbr, rate.Fair, 50, 40)
-	against("BBR", bbr, rate.Scavenger, 50, 40)
+	against("CUBIC", cubic, rate.Fair, 50, 40, 1) // 250 KB
+	against("CUBIC", cubic, rate.Fair, 20, 100, 1)
+	against("CUBIC", cubic, rate.Fair, 50, 40, 2)
+	against("CUBIC", cubic, rate.Fair, 20, 40, 1)
+	against("CUBIC", cubic, rate.Fair, 100, 20, 1)
+	against("CUBIC", cubic, rate.Scavenger, 50, 40, 1)
+	against("BBR", bbr, rate.Fair, 50, 40, 1)
+	against("BBR", bbr, rate.Scavenger, 50, 40, 1)
 	return list
 }
 

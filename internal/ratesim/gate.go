@@ -169,6 +169,11 @@ func shareGate(least, most float64) gate {
 	return gate{name: "share", least: least, most: constant(most), value: func(_ *scenario, f *figures) float64 { return f.Shares[0] }}
 }
 
+// dropGate is about all that is sent, that of rivals too.
+func dropGate() gate {
+	return gate{name: "dropped", value: func(_ *scenario, f *figures) float64 { return f.Dropped }, most: constant(0.01)}
+}
+
 func startGate(most float64) gate {
 	return gate{name: "start", value: func(_ *scenario, f *figures) float64 {
 		if f.Start < 0 {

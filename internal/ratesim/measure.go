@@ -13,6 +13,7 @@ type result struct {
 	figures  figures
 	verdicts []verdict
 	err      error
+	trace    string // file for the trace of the first flow; empty: none
 }
 
 // missed reports whether a gate failed.
@@ -30,6 +31,7 @@ func measure(o *options, workers int, done func(done, all int)) ([]result, error
 			results = append(results, result{scenario: sc})
 		}
 	}
+	results[0].trace = o.trace
 	// The longest first, so that no worker is left alone with one at the end.
 	order := make([]*result, len(results))
 	for i := range results {
@@ -72,7 +74,7 @@ func (sc *scenario) effort() float64 {
 func (r *result) play() {
 	w, err := newWorld(r.scenario)
 	if err == nil {
-		err = w.run()
+		err = w.runTraced(r.trace)
 	}
 	if err != nil {
 		r.err = err

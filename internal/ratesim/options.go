@@ -21,6 +21,7 @@ type options struct {
 	seed    uint64
 	quick   bool
 	json    bool
+	trace   string
 	verbose bool
 }
 
@@ -32,6 +33,7 @@ func (o *options) flags() *flag.FlagSet {
 	f.Uint64Var(&o.seed, "seed", 1, "`seed` of the first run; the next ones count up")
 	f.BoolVar(&o.quick, "quick", false, "leave out 1 Gbit/s, and 2 seeds unless -seeds says more")
 	f.BoolVar(&o.json, "json", false, "write JSON instead of the table")
+	f.StringVar(&o.trace, "trace", "", "write the trace of the first flow of the first run to this `file` (CSV)")
 	f.BoolVar(&o.verbose, "v", false, "show the progress")
 	return f
 }

@@ -28,6 +28,8 @@ type scenario struct {
 
 	flows    []flowSpec
 	rivals   []rivalSpec
+	spread   time.Duration // flows and rivals start up to so much later, at random
+	many     bool          // play several seeds
 	duration time.Duration
 	warm     time.Duration // what is measured begins then
 	gates    []gate

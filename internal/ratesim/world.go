@@ -3,10 +3,14 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/totg/totg/internal/link"
+	"github.com/totg/totg/reliability/rate"
 )
 
 // world is one bottleneck with those who send through it, in virtual time. Times
@@ -56,6 +60,7 @@ func newWorld(sc scenario) (*world, error) {
 		return nil, err
 	}
 	w.link = l
+	w.stagger()
 	for i := range sc.flows {
 		f, err := newFlow(w, i)
 		if err != nil {
@@ -68,6 +73,21 @@ func newWorld(sc scenario) (*world, error) {
 	}
 	w.series = newSeries(sc.duration, len(w.hosts))
 	return w, nil
+}
+
+// stagger has each sender start a little later, at random.
+func (w *world) stagger() {
+	if w.spread == 0 {
+		return
+	}
+	rng := w.random("starts")
+	w.flows, w.rivals = slices.Clone(w.flows), slices.Clone(w.rivals)
+	for i := range w.flows {
+		w.flows[i].start += time.Duration(rng.Int64N(int64(w.spread)))
+	}
+	for i := range w.rivals {
+		w.rivals[i].start += time.Duration(rng.Int64N(int64(w.spread)))
+	}
 }
 
 // random is a source of randomness of its own for each purpose, scenario and seed.
@@ -102,6 +122,24 @@ func (w *world) run() error {
 		}
 	}
 	return w.err
+}
+
+// runTraced is run with the trace of the first flow in a file, if one is named.
+func (w *world) runTraced(name string) error {
+	if name == "" {
+		return w.run()
+	}
+	rows := []byte(rate.TraceHeader)
+	if f, ok := w.hosts[0].(*flow); ok {
+		f.trace = func(now time.Duration, s rate.Snapshot) { rows = s.AppendTrace(rows, now) }
+	}
+	if err := w.run(); err != nil {
+		return err
+	}
+	if err := os.WriteFile(name, rows, 0o644); err != nil {
+		return fmt.Errorf("write trace: %w", err)
+	}
+	return nil
 }
 
 // receive hands out what the bottleneck has delivered by now.

@@ -47,15 +47,17 @@ type Controller struct {
 	epoch   epochClock
 	history history
 	base    baseline
+	lowest  baseline // as base, over rivalMemory: no longer path is taken for granted
 	rtts    baseline
 	totals  totals
 	largest int64 // newest packet number that arrived, -1 before
 	clock   time.Duration
 	last    time.Duration // newest report
 
-	queue  float64 // seconds: measured,
-	ahead  float64 // predicted for a datagram sent now,
-	target float64 // and wanted
+	least  time.Duration // delay of the arrivals lately
+	queue  float64       // seconds: measured,
+	ahead  float64       // predicted for a datagram sent now,
+	target float64       // and wanted
 	jitter jitter
 	loss   lossMeter
 
@@ -195,7 +197,12 @@ func (c *Controller) OnReceipt(now time.Time, r *Report) {
 		return
 	}
 	c.onAlive(at, r.Largest)
-	if int64(r.Largest) <= c.largest || !c.log.known(r.Largest) {
+	if int64(r.Largest) <= c.largest {
+		return
+	}
+	if !c.log.known(r.Largest) { // more is in flight than records are kept: far too much
+		c.largest = int64(r.Largest)
+		c.setEstimate(c.estimate / 2)
 		return
 	}
 	c.silence.onNews(at)
@@ -215,6 +222,7 @@ func (c *Controller) OnReceipt(now time.Time, r *Report) {
 	}
 	for _, s := range list {
 		c.base.add(at, c.baseWindow(), s.delay())
+		c.lowest.add(at, rivalLowest, s.delay())
 		c.history.add(s)
 		c.startup.onSample(&s)
 	}
@@ -278,8 +286,9 @@ func (c *Controller) roundTrip() time.Duration {
 // target (G-2).
 func (c *Controller) measure(at time.Duration, dt float64) {
 	rtt := c.roundTrip()
-	least, spread := c.history.least(min(max(rtt/3, queueMin), queueMax))
-	c.queue = max(seconds(least-c.base.value()), 0)
+	var spread time.Duration
+	c.least, spread = c.history.least(min(max(rtt/3, queueMin), queueMax))
+	c.queue = max(seconds(c.least-c.base.value()), 0)
 	if c.phase != Run {
 		return // bursts make a spread of their own
 	}
@@ -306,10 +315,13 @@ func (c *Controller) predict(at time.Duration) {
 func (c *Controller) busyAt() float64 { return busyShare*c.target + c.full/c.estimate }
 
 // wanted is q*.
-func (c *Controller) wanted() float64 {
-	q := seconds(targetAt1M) * math.Pow(c.estimate*8/1e6, -0.25)
+func (c *Controller) wanted() float64 { return c.wantedAt(c.estimate) }
+
+// wantedAt is q* at another rate.
+func (c *Controller) wantedAt(rate float64) float64 {
+	q := seconds(targetAt1M) * math.Pow(rate*8/1e6, -0.25)
 	q = min(max(q, seconds(targetMin)), seconds(targetMax))
-	return max(q, targetDatagrams*c.full/c.estimate, min(targetJitter*c.jitter.value(), seconds(targetJitterMax)))
+	return max(q, targetDatagrams*c.full/rate, min(targetJitter*c.jitter.value(), seconds(targetJitterMax)))
 }
 
 // setEstimate sets the estimate of the path's capacity, within its bounds.

@@ -9,6 +9,7 @@ type drain struct {
 	active                 bool
 	end                    time.Duration
 	before                 float64       // queue when it began
+	beforeDelay            time.Duration // and the delay
 	judge                  time.Duration // when to look at what it did; 0: not
 	from                   time.Duration // departures that count
 	least                  float64
@@ -46,7 +47,7 @@ func (c *Controller) drainTurn(at time.Duration, dt float64) {
 	early := d.high > drainEarlyRTTs*rtt+seconds(drainEarlyTime) && d.judge == 0
 	if !d.active && !c.ladder.shallow && (at >= d.next || early) {
 		over := drainMargin*c.target + drainDatagrams*c.full/c.estimate
-		d.active, d.before, d.high = true, c.queue, 0
+		d.active, d.before, d.beforeDelay, d.high = true, c.queue, c.least, 0
 		d.began, d.marked = at, false
 		d.lowest, d.highest = c.queue, c.queue
 		d.end = at + min(duration((c.ahead+over)/drainGain), drainMax)
@@ -60,7 +61,8 @@ func (c *Controller) drainTurn(at time.Duration, dt float64) {
 func (c *Controller) followDrain() {
 	d := &c.drain
 	newest := c.history.back(0)
-	if d.active || newest.at < d.refilled+c.roundTrip() || c.queue > drainOthers*c.jitter.mean || d.next == never {
+	if d.active || c.rival.failed > 0 || newest.at < d.refilled+c.roundTrip() || d.next == never ||
+		c.queue > min(drainOthers*c.jitter.mean, c.jitter.mean-drainWander*c.jitter.value()) || newest.at > d.refilled+duration(c.rarity()*max(seconds(drainPeriod), drainRTTs*seconds(c.roundTrip()))) {
 		return
 	}
 	d.next = newest.at + duration(c.rarity()*max(seconds(drainPeriod), drainRTTs*seconds(c.roundTrip())))
@@ -100,11 +102,15 @@ func (c *Controller) judgeDrain(at time.Duration) {
 		return
 	}
 	d.judge = 0
+	// One that starves beside others must not take its own datagrams for the queue,
+	// and has too few of them to look.
+	rate := max(c.estimate, c.rival.best/drainStarved)
 	if d.count < drainArrivals {
+		if c.estimate < rate && c.tall(c.least) {
+			c.onRival(at)
+		}
 		return
 	}
-	// One that starves beside others must not take its own datagrams for the queue.
-	rate := max(c.estimate, c.rival.best/drainStarved)
 	if d.least > d.before/2 && d.least > max(drainDatagrams*c.full/rate, seconds(targetMin)) {
 		c.onFullDrain(at)
 	} else {

@@ -130,12 +130,20 @@ func (l *ladder) accept(at time.Duration, level *stretch) {
 	l.reference, l.verified, l.shallow, l.down = *level, at, false, false
 }
 
+// policed notes that a higher rate was not paid for before there was any level:
+// the rate that it delivered is the reference, and should lose what low rates do.
+func (l *ladder) policed(at time.Duration, rate float64, low *stretch) {
+	l.reference = stretch{sent: low.sent, arrived: low.arrived, bytes: rate, time: 1}
+	l.shallow, l.verified = true, at-downAfter // a round is short: test a lower level next
+	l.holdUntil = at + duration(l.hold)
+}
+
 // firstLevel is the verdict on the rate that STARTUP ended with: if more is lost
 // than at low rates, try with so much less.
 func (c *Controller) firstLevel(at time.Duration, level *stretch) {
 	l := &c.ladder
 	l.reference, l.verified = *level, at
-	if ref := &c.startup.reference; c.loss.excess(level, ref, excessSigmas) {
+	if ref := &c.startup.reference; c.loss.excess(level, ref, doubtSigmas) {
 		l.shallow, l.seenQueue = true, c.queue
 		c.goDown(min(max(1-level.share()/ref.share(), downMin), downMax))
 	}
@@ -200,10 +208,10 @@ func (c *Controller) sameLevel(at time.Duration, level *stretch) {
 	if c.queue >= visibleShare*c.target && !l.shallow {
 		return
 	}
-	doubt := c.loss.excess(level, &c.startup.reference, excessSigmas) && at-l.verified > doubtAfter
+	doubt := c.loss.excess(&l.reference, &c.startup.reference, downSigmas) && at-l.verified > doubtAfter
 	switch {
 	case doubt:
-		c.goDown(min(max(1-level.share()/c.startup.reference.share(), downMin), downMax))
+		c.goDown(min(max(1-l.reference.share()/c.startup.reference.share(), downMin), downMax))
 	case at-l.verified > downAfter && 1-level.share() > downLoss && (l.shallow || c.queue < 0.1*c.target):
 		c.goDown(max(downMin, c.stepSize()))
 	case at > l.holdUntil && l.shallow:

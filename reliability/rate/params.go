@@ -63,6 +63,7 @@ const (
 	sparse             = 4                     // arrivals that a slope takes, whatever their age
 	slopeWindow        = 40 * time.Millisecond // least window of a slope
 	slopeJitter        = 6                     // least length of a slope, times the jitter
+	wanderShare        = 4                     // the wander of q counts for that up to q* by this: others make it wander, too
 	busyShare          = 0.25                  // of q*: above it the link is busy
 	visibleShare       = 0.7                   // of q*: above it delay tells enough
 	markedCut          = 0.15                  // of the estimate, per round trip, if all is marked
@@ -105,7 +106,9 @@ const (
 	startShare                        = 0.95 // of what dispersion shows
 	startLoad                         = 0.8  // of what the link is known to carry
 	startArrivals                     = 3
-	startBursts                       = 128 // remembered
+	// A round goes on until so many should have arrived, or for so many round trips.
+	startExpected, startPatience = 24, 3
+	startBursts                  = 128 // remembered
 )
 
 // Loss that comes with a higher rate.
@@ -113,12 +116,13 @@ const (
 	excessLoss, excessSigmas, excessSent = 0.1, 4, 30
 	excessArrivals                       = 12  // that there should be, for a verdict
 	doubtSigmas                          = 2.5 // enough to be careful
+	deliveredSigmas                      = 1   // of the share at low rates
 	deliveredBound                       = 2   // times what is delivered, before the first verdict
 )
 
 // The elasticity ladder (G-2).
 const (
-	elastic            = 0.4 // delivered rate must rise by this share of the send rate's
+	elastic            = 0.5 // delivered rate must rise by this share of the send rate's
 	stepFirst          = 0.25
 	stepMin, stepMax   = 0.05, 1.0
 	stepVisible        = 0.1
@@ -129,6 +133,7 @@ const (
 	holdMin, holdMax   = 500 * time.Millisecond, 10 * time.Second
 	doubtAfter         = 2 * time.Second
 	downAfter          = 15 * time.Second
+	downSigmas         = 3 // of excess loss: a lower level is cheaper than a wrong rate
 	downMin, downMax   = 0.1, 0.5
 	downGrowth         = 1.5
 	downLoss           = 0.01 // below it a lower rate cannot show anything
@@ -143,10 +148,11 @@ const (
 	drainFirst             = time.Second
 	drainPeriod, drainRTTs = 5 * time.Second, 10
 	drainGain              = 0.5
-	drainMargin            = 0.3 // of q*, beyond empty
-	drainDatagrams         = 1.5 // and so many datagrams
-	drainStarved           = 8   // of the greatest estimate lately: less is starving
-	drainOthers            = 0.5 // of the mean queue
+	drainMargin            = 0.3  // of q*, beyond empty
+	drainDatagrams         = 1.5  // and so many datagrams
+	drainStarved           = 8    // of the greatest estimate lately: less is starving
+	drainOthers            = 0.75 // of the mean queue
+	drainWander            = 2    // times the jitter, at least
 	drainMax               = time.Second
 	drainFull              = 2.0 // times q*: a drain that leaves more has failed
 	drainEarly             = 2.5 // times q*: drain at once
@@ -158,23 +164,28 @@ const (
 
 // Others that fill the buffer (G-4). The cubic window is that of RFC 9438.
 const (
-	rivalSigns  = 2 // full drains, within
-	rivalMemory = 30 * time.Second
-	shiftMemory = 12 * time.Second // a second full drain within it is no longer path
-	rivalHurry  = 2 * time.Second  // from one to the next
-	rivalTest   = 8 * time.Second  // between two drains that look whether they are gone
-	rivalFade   = 60.0             // seconds in which what was greatest is half forgotten
-	rivalFirst  = 0.5              // of the greatest estimate, to begin with
-	rivalFull   = 0.98             // of the greatest queue: the buffer is full
-	rivalFall   = 0.85             // of the peak: another has backed off
-	rivalCut    = 0.7
-	rivalGrowth = 0.4 // packets/s³
-	rivalReno   = 0.53
-	rivalRise   = 0.5 // of the window, per round trip, at most
-	rivalRTTs   = 8   // from one congestion event to the next, at least
-	rivalPause  = 400 * time.Millisecond
-	rivalGone   = 0.3             // of q*: a drain that leaves less shows that nobody else is there
-	rivalStuck  = 5 * time.Second // with a full buffer, and nobody backs off
+	rivalSigns                 = 2 // full drains, within
+	rivalMemory                = 30 * time.Second
+	shiftMemory                = 12 * time.Second // a second full drain within it is no longer path
+	rivalHurry                 = 2 * time.Second  // from one to the next
+	rivalTest                  = 8 * time.Second  // between two drains that look whether they are gone
+	rivalFade                  = 60.0             // seconds in which what was greatest is half forgotten
+	rivalFirst                 = 0.5              // of the greatest estimate, to begin with
+	rivalFull                  = 0.98             // of the greatest queue: the buffer is full
+	rivalFall                  = 0.85             // of the peak: another has backed off
+	rivalCut                   = 0.7
+	rivalGrowth                = 0.4 // packets/s³
+	rivalReno                  = 0.53
+	rivalRise                  = 0.5 // of the window, per round trip, at most
+	rivalRTTs                  = 8   // from one congestion event to the next, at least
+	rivalPause                 = 400 * time.Millisecond
+	rivalGone                  = 0.3                 // of q*: a drain that leaves less shows that nobody else is there
+	rivalStuck                 = 5 * time.Second     // with a full buffer, and nobody backs off
+	rivalTall                  = 2.0                 // times q*: flows of our own kind hold a smaller queue
+	rivalLowest                = time.Minute         // how long the least delay is remembered for that
+	rivalShort, rivalShortRTTs = 4 * time.Second, 20 // with no greater one: they are gone
+	rivalFloodRTTs             = 3                   // with a full buffer that loses
+	rivalLoss                  = 0.02                // so much more than before
 )
 
 // Silence.

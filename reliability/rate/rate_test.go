@@ -270,3 +270,92 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// W-5: an epoch lasts clamp(RTT/8, 5, 50 ms) and never goes on after a pause; its
+// number wraps.
+func TestEpochClock(t *testing.T) {
+	for _, c := range []struct{ rtt, length time.Duration }{
+		{time.Millisecond, 5 * time.Millisecond},
+		{40 * time.Millisecond, 5 * time.Millisecond},
+		{160 * time.Millisecond, 20 * time.Millisecond},
+		{time.Second, 50 * time.Millisecond},
+	} {
+		var e epochClock
+		first := e.tick(0, c.rtt)
+		if got := e.tick(c.length-1, c.rtt); got != first {
+			t.Errorf("RTT %v: epoch %d before its end", c.rtt, got)
+		}
+		if got := e.tick(c.length, c.rtt); got != first+1 {
+			t.Errorf("RTT %v: epoch %d at its end", c.rtt, got)
+		}
+		if got := e.tick(time.Hour, c.rtt); got != first+2 {
+			t.Errorf("RTT %v: epoch %d after a pause", c.rtt, got)
+		}
+	}
+	e := epochClock{id: 255}
+	if got := e.tick(0, time.Second); got != 0 {
+		t.Errorf("epoch %d after 255", got)
+	}
+}
+
+// A receipt of a datagram whose record is gone means that far too much is in flight.
+func TestForgottenRecordsHalveTheEstimate(t *testing.T) {
+	p := newPath(Config{}, 20, 20*time.Millisecond, 0)
+	p.run(4 * time.Second)
+	p.c.log.head = p.c.log.next
+	before := p.estimate()
+	p.run(100 * time.Millisecond)
+	p.c.OnReceipt(at(p.now), &Report{Largest: p.c.log.head - 1, Arrival: 1})
+	within(t, "estimate", p.estimate(), 0.1, 0.6*before)
+}
+
+// rivalry is a controller beside others, with a buffer that holds 40 ms.
+func rivalry(queue time.Duration) *Controller {
+	x := New(at(0), Config{})
+	x.phase, x.estimate = Run, 2.5e6
+	x.base.reset(0, 20*time.Millisecond)
+	x.lowest.reset(0, 20*time.Millisecond)
+	x.rtts.reset(0, 40*time.Millisecond)
+	x.rival = rival{active: true, high: 0.04, clear: stretch{sent: 1000, arrived: 900}, testAt: never}
+	x.queue, x.least = seconds(queue), 20*time.Millisecond+queue
+	return x
+}
+
+// G-4: beside others, loss is a sign only where the buffer is full, and only if it
+// is more than before.
+func TestFlooding(t *testing.T) {
+	for _, c := range []struct {
+		queue   time.Duration
+		arrived uint64 // of 1,000
+		want    bool
+		comment string
+	}{
+		{40 * time.Millisecond, 700, true, "full, and more is lost"},
+		{40 * time.Millisecond, 895, false, "full, and no more is lost"},
+		{20 * time.Millisecond, 700, false, "not full"},
+	} {
+		x := rivalry(c.queue)
+		x.watchFull(0)
+		x.totals.newest.pn, x.totals.newest.arrived = 1000, c.arrived
+		x.watchFull(200 * time.Millisecond)
+		if got := x.flooding(200 * time.Millisecond); got != c.want {
+			t.Errorf("%s: %v", c.comment, got)
+		}
+	}
+}
+
+// G-4: what flows of our own kind leave in the queue is no sign of a rival.
+func TestOwnKindIsNoRival(t *testing.T) {
+	for _, c := range []struct {
+		queue time.Duration
+		want  bool
+	}{{15 * time.Millisecond, false}, {60 * time.Millisecond, true}} {
+		x := rivalry(c.queue)
+		x.rival = rival{}
+		x.onRival(time.Second)
+		x.onRival(2 * time.Second)
+		if x.rival.active != c.want {
+			t.Errorf("a queue of %v: competing %v", c.queue, x.rival.active)
+		}
+	}
+}

@@ -26,7 +26,11 @@ type rival struct {
 	epoch        time.Duration // last congestion event
 	high         float64       // greatest queue lately, in seconds
 	peak         float64       // greatest since the last event
-	fullAt       time.Duration // when the queue was last well below that
+	tallAt       time.Duration // when the queue was last greater than one of our own kind
+	fullAt       time.Duration // when the queue was last well below the greatest
+	full         bool          // it is not
+	from         mark          // since when
+	clear        stretch       // what got through before that
 	best         float64       // greatest estimate lately, bytes/s
 	testAt       time.Duration // next drain
 }
@@ -65,10 +69,23 @@ func (c *Controller) onEmptyDrain(at time.Duration) {
 	}
 	r.failed = 0
 	if r.active {
-		r.active = false
-		c.ladder.begin(c, at)
-		c.follow.quiet = at + c.roundTrip()
+		c.endRival(at)
 	}
+}
+
+// endRival ends the competition.
+func (c *Controller) endRival(at time.Duration) {
+	c.rival.active, c.rival.failed = false, 0
+	c.ladder.begin(c, at)
+	c.follow.quiet = at + c.roundTrip()
+	c.drain.next = at + c.roundTrip()
+}
+
+// tall reports whether a delay shows a a greater queue than flows of our own kind make.
+// It counts from the least delay of a longer time than the base is kept: what was
+// taken for a longer path may be the queue.
+func (c *Controller) tall(delay time.Duration) bool {
+	return seconds(delay-c.lowest.value()) > rivalTall*c.wantedAt(max(c.estimate, c.rival.best))
 }
 
 // onRival counts a sign of others.
@@ -77,16 +94,20 @@ func (c *Controller) onRival(at time.Duration) {
 	if at-r.failAt > rivalMemory {
 		r.failed = 0
 	}
+	if !c.tall(max(c.least, c.drain.beforeDelay)) {
+		return // flows that hold a queue as small as ours are our own kind
+	}
 	r.failed++
 	r.failAt = at
 	c.drain.next = at + rivalHurry
 	if c.cfg.Mode != Fair || r.failed < rivalSigns || r.active {
 		return
 	}
+	c.base.reset(at, c.lowest.value()) // what was taken for a longer path was a queue
 	window := max((seconds(c.roundTrip())+c.queue)*max(c.rate, r.best*rivalFirst), 4*c.full)
 	*r = rival{
-		active: true, window: window, most: window, epoch: at, high: c.queue, peak: c.queue, fullAt: at, testAt: at + rivalTest,
-		failed: r.failed, failAt: at, best: r.best,
+		active: true, window: window, most: window, epoch: at, high: c.queue, peak: c.queue, fullAt: at, tallAt: at, testAt: at + rivalTest,
+		failed: r.failed, failAt: at, best: r.best, from: c.totals.newest, clear: c.ladder.reference,
 	}
 }
 
@@ -110,13 +131,17 @@ func (c *Controller) compete(at time.Duration, dt float64) {
 	r := &c.rival
 	r.high = max(c.queue, r.high*math.Exp2(-dt/rivalFade))
 	r.peak = max(r.peak, c.queue)
-	if c.queue < rivalFull*r.high {
-		r.fullAt = at
+	if c.tall(c.least) {
+		r.tallAt = at
+	} else if at-r.tallAt > max(rivalShortRTTs*c.roundTrip(), rivalShort) {
+		c.endRival(at)
+		return
 	}
+	c.watchFull(at)
 	pause := max(rivalRTTs*c.roundTrip(), rivalPause)
 	if at-r.epoch <= pause || c.drain.active || at < c.follow.quiet {
 		r.peak = c.queue // what falls now falls by our own doing
-	} else if c.queue < rivalFall*r.peak || at-r.fullAt > rivalStuck {
+	} else if c.queue < rivalFall*r.peak || at-r.fullAt > rivalStuck || c.flooding(at) {
 		c.backOff(at) // another has backed off, or the buffer is full and nobody does
 	}
 	t := seconds(at - r.epoch)
@@ -129,9 +154,40 @@ func (c *Controller) compete(at time.Duration, dt float64) {
 	c.ladder.begin(c, at)
 }
 
+// watchFull notes when the buffer is full, and what got through while it was not.
+func (c *Controller) watchFull(at time.Duration) {
+	r := &c.rival
+	full := c.queue >= rivalFull*r.high
+	if !full {
+		r.fullAt = at
+	}
+	if full == r.full {
+		return
+	}
+	if s := c.totals.newest.since(&r.from); full && s.sent >= excessSent {
+		r.clear = s
+	}
+	r.full, r.from = full, c.totals.newest
+}
+
+// flooding reports whether the buffer has been full for some round trips and more
+// is lost than before: nobody else backs off. Loss alone is no sign, and a flow
+// like CUBIC loses little here.
+func (c *Controller) flooding(at time.Duration) bool {
+	r := &c.rival
+	if !r.full || at-r.fullAt < rivalFloodRTTs*c.roundTrip() || r.clear.sent == 0 {
+		return false
+	}
+	s := c.totals.newest.since(&r.from)
+	drop := r.clear.share() - s.share()
+	sigma := math.Sqrt((s.variance() + r.clear.variance()) * c.loss.inflation())
+	return s.sent >= excessSent && drop > rivalLoss && drop > excessSigmas*sigma
+}
+
 // backOff is a congestion event.
 func (c *Controller) backOff(at time.Duration) {
 	r := &c.rival
 	r.most, r.window = r.window, max(r.window*rivalCut, 4*c.full)
 	r.epoch, r.peak, r.fullAt = at, c.queue, at
+	r.from = c.totals.newest
 }

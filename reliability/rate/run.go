@@ -1,6 +1,9 @@
 package rate
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // follow is what the delay loop remembers.
 type follow struct {
@@ -50,8 +53,12 @@ func (c *Controller) followSlope(dt float64) {
 	window := max(c.roundTrip(), slopeWindow)
 	s, ok := c.history.slope(busy, window)
 	c.follow.steps = 0
-	if !ok || s.length < min(max(slopeWindow/4, duration(slopeJitter*c.jitter.value())), window/3) {
-		return // after an idle time: too short a look, the jitter's slope and not the link's
+	// After an idle time or a drain a short look shows the jitter's slope and not the link's.
+	least := slopeWindow / 4
+	noise := max(c.jitter.spread, min(c.jitter.wander, c.target/wanderShare))
+	least = max(least, min(duration(slopeJitter*noise), window/3))
+	if !ok || s.length < least {
+		return
 	}
 	if s.rate < c.estimate && c.queue > flatQueue*c.target && s.flat < c.stillness() {
 		return // the delay is not ours, and the slope is the send rate
@@ -97,6 +104,7 @@ func (c *Controller) feel(at time.Duration) {
 		f.steps = 0
 		c.startup.reference = c.ladder.reference
 		c.beginStartup(at, c.estimate)
+		c.startup.clean = c.ladder.reference.rate() // that much is known to be fine
 		return
 	}
 	c.setEstimate(next)
@@ -117,7 +125,12 @@ func (c *Controller) onVisible() { c.follow.verdict = true }
 func (c *Controller) boundByDelivered() {
 	level, ok := c.ladder.stretch(c)
 	if ok && level.sent*c.startup.reference.share() >= judgeArrivals && level.time >= seconds(c.roundTrip()) {
-		c.setEstimate(min(c.estimate, deliveredBound*level.delivered()/c.startup.reference.share()))
+		old, ref := c.estimate, &c.startup.reference
+		share := max(ref.share()-deliveredSigmas*math.Sqrt(ref.variance()), ref.share()/4) // HELLO alone says little
+		c.setEstimate(min(old, deliveredBound*level.delivered()/share))
+		if c.estimate < old/deliveredBound { // a level has one rate
+			c.ladder.begin(c, c.now)
+		}
 	}
 }
 

@@ -63,7 +63,8 @@ func (c *Controller) beginStartup(at time.Duration, average float64) {
 func (c *Controller) beginRound(at time.Duration) {
 	s := &c.startup
 	s.round, s.roundAt, s.marked = c.log.next, at, false
-	s.left, s.next = 0, at
+	// A burst must not meet the queue of the one before.
+	s.left, s.next = 0, max(at, min(s.next, at+c.roundTrip()/4))
 }
 
 // beginBurst starts a burst, and an epoch with it (W-5).
@@ -108,14 +109,17 @@ func (c *Controller) dispersion(noise float64) dispersion {
 	var rates, waits, tooks []float64
 	var last *burst // of the round
 	d := dispersion{}
+	end := c.log.bytes // bytes sent before the end of the burst
 	for i := range min(s.n, startBursts) {
 		b := &s.bursts[(s.n-1-i)%startBursts]
 		if b.first < s.round {
 			break
 		}
-		if b.bytes < burstLeast*c.full { // none arrived, or a trickle: its times are the sender's
+		if b.bytes == 0 || float64(end-b.before) < burstLeast*c.full { // none arrived, or a trickle: its times are the sender's
+			end = b.before
 			continue
 		}
+		end = b.before
 		if last == nil {
 			last = b
 		} else if length := seconds(last.at - b.at); length >= 2*noise {
@@ -162,28 +166,44 @@ func (c *Controller) judgeBursts(at time.Duration) {
 	round := newest.since(&s.from)
 	noise := max(seconds(startNoise), 2*c.jitter.spread)
 	d := c.dispersion(noise)
+	independent := lossMeter{} // the tail of each burst is lost, which is no trait of the path
 	clear := d.wait >= 2*noise && d.took >= 4*noise
 	limited := newest.idles != s.from.idles // what is delivered then is what was there to send
 	switch {
-	case clear && d.bursts >= 2 && !limited && c.loss.excess(&round, &s.reference, doubtSigmas):
+	case d.wait >= noise && d.took >= 2*noise && d.bursts >= 2 && !limited && independent.excess(&round, &s.reference, doubtSigmas):
 		// A small buffer overflows: what did not get through took no time.
 		through := round.share() / s.reference.share()
 		c.leaveStartup(at, max(startShare*d.rate, round.rate())*through)
+		if !clear {
+			c.ladder.policed(at, c.estimate, &s.reference)
+		}
 	case clear && d.bursts >= 2:
-		c.leaveStartup(at, startShare*max(d.rate, d.together))
-		c.onVisible()
+		if limited { // its bursts were short, and a queue stood between them
+			d.rate = max(d.rate, d.together)
+		}
+		c.leaveStartup(at, startShare*d.rate) // no verdict yet: a policer may have let the bursts pass
 	case !limited && c.loss.excess(&round, &s.reference, excessSigmas):
 		// A policer shows its rate only by what it delivers in a while: not less
 		// than half of what a round has carried.
 		c.leaveStartup(at, max(round.delivered()/s.reference.share(), s.clean/2))
+		c.ladder.policed(at, c.estimate, &s.reference)
 	case s.average >= c.ceiling*0.99 && round.arrived >= startArrivals:
 		c.leaveStartup(at, c.ceiling)
-	case round.arrived >= startArrivals && d.bursts >= 2:
-		s.reference.sent += round.sent
-		s.reference.arrived += round.arrived
+	case round.arrived >= startArrivals && d.bursts >= 2 && c.tested(at, &round):
+		if !c.loss.excess(&round, &s.reference, doubtSigmas) {
+			s.reference.sent += round.sent
+			s.reference.arrived += round.arrived
+		}
 		s.grow(c.ceiling, &d, round.rate())
 		c.beginRound(at)
 	}
+}
+
+// tested reports whether a round was long enough to show a policer: at the next
+// rate it might get four times what it lets through.
+func (c *Controller) tested(at time.Duration, round *stretch) bool {
+	s := &c.startup
+	return round.sent*s.reference.share() >= startExpected || at-s.roundAt > startPatience*c.roundTrip()
 }
 
 // grow raises the rate for the next round, if the sender used what it had.

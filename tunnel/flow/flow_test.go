@@ -101,7 +101,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("a segment that must keep its place: %+v", s)
 			}
 		case protoUDP:
-			if in.Size > interactiveUDP {
+			if in.Size > interactiveSize {
 				t.Errorf("UDP in %d bytes", in.Size)
 			}
 		case protoICMP, protoICMPv6:

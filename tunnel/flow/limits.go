@@ -11,11 +11,11 @@ const (
 	// quantum is what a class, or a flow within it, may send in one turn: one
 	// full packet.
 	quantum = 1514
-	// interactiveUDP is the largest IP packet whose UDP datagram counts as
+	// interactiveSize is the largest IP packet whose UDP datagram counts as
 	// interactive: a voice frame of 20 ms is 60 to 200 bytes, a game's update
 	// about 100, most questions and answers of DNS are below 300. What carries
 	// bulk (video, QUIC) fills its packets.
-	interactiveUDP = 300
+	interactiveSize = 300
 	// maxRun is the longest run of held bytes of a connection. No window of TCP
 	// is larger (RFC 7323, section 2.3), and sequence numbers stay comparable.
 	maxRun = 1 << 30
@@ -38,6 +38,6 @@ const (
 
 // Relations between limits: the build fails where one does not hold.
 const (
-	_ = uint(quantum - interactiveUDP) // one turn lets an interactive unit go
+	_ = uint(quantum - interactiveSize) // one turn lets an interactive unit go
 	_ = uint(1<<31 - maxRun - MaxUnit)
 )

@@ -135,8 +135,11 @@ func (c *Classifier) Classify(now time.Time, p *Packet) Treatment {
 		return c.rules[i].treatment(p)
 	}
 	t, _ := p.byDefault()
-	if p.MayBeSteady(t) && c.steady(now, p) {
+	switch {
+	case p.MayBeSteady(t) && c.steady(now, p):
 		t.Mode = ModeStreaming2
+	case p.Proto == protoTCP && t.Class == Stream && c.lone(now, p):
+		t.Lone = true
 	}
 	return t
 }
@@ -154,7 +157,7 @@ func (p *Packet) ClassOfSize() Class {
 	case p.Proto == protoTCP:
 		return Stream
 	case p.Proto == protoICMP && p.Src.Is4(), p.Proto == protoICMPv6 && p.Src.Is6(),
-		p.Proto == protoUDP && p.Size <= interactiveUDP:
+		p.Proto == protoUDP && p.Size <= interactiveSize:
 		return Interactive
 	}
 	return Message

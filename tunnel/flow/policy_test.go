@@ -146,3 +146,43 @@ func TestRhythm(t *testing.T) {
 		}
 	}
 }
+
+// TestLone: a small segment of TCP after a pause is lone, one in a transfer and a
+// full one are not. // C-7
+func TestLone(t *testing.T) {
+	segment := func(size int) *Packet {
+		return udp(func(p *Packet) { p.Proto, p.Class, p.Size = protoTCP, Stream, size })
+	}
+	cl, now := NewClassifier(nil, 5), at(0)
+	for i, c := range []struct {
+		pause time.Duration
+		size  int
+		want  bool
+	}{
+		{0, 60, true}, // the connection's first
+		{100 * ms, 90, true},
+		{ms, 90, false},
+		{100 * ms, 1500, false},
+		{lonePause, 300, false},
+		{lonePause + ms, 300, true},
+		{100 * ms, 301, false},
+	} {
+		now = now.Add(c.pause)
+		if got := cl.Classify(now, segment(c.size)); got.Lone != c.want || got.Class != Stream {
+			t.Errorf("segment %d of %d bytes after %v: %+v, want lone %v", i, c.size, c.pause, got, c.want)
+		}
+	}
+	// Two connections in one place of the table take it from each other.
+	other := segment(90)
+	for other.SrcPort = 1; flowHash(5, other)%numFlows != flowHash(5, segment(90))%numFlows; other.SrcPort++ {
+	}
+	cl.Classify(now, other)
+	for range 4 {
+		now = now.Add(100 * ms)
+		for _, p := range []*Packet{segment(90), other} {
+			if got := cl.Classify(now, p); got.Lone {
+				t.Error("one of two in one place is lone")
+			}
+		}
+	}
+}

@@ -43,7 +43,7 @@ type QueueConfig struct {
 	Capacity int
 	// Perturbation makes the hash of flows unforeseeable.
 	Perturbation uint64
-	// Held follows the units of the Stream class; nil: nobody does.
+	// Held follows the units of the Stream class but lone ones; nil: nobody does.
 	Held *Held
 	// Keep: what was taken stays until it is popped, or its deadline: none gives
 	// way to others.
@@ -94,7 +94,7 @@ func (q *Queue) Push(now time.Time, p *Packet, t Treatment, unit []byte) bool {
 	}
 	it := q.store.get(unit)
 	it.at, it.treatment, it.flow = now, t, i
-	if q.held != nil && t.Class == Stream {
+	if q.held != nil && t.Class == Stream && !t.Lone {
 		it.ticket = q.held.Add(unit)
 	}
 	q.bytes += len(unit)

@@ -14,6 +14,9 @@ const (
 	steadySpread, steadyEnd = 0.25, 0.5
 	// rhythmForgotten is the pause after which a flow begins anew.
 	rhythmForgotten = time.Second
+	// lonePause is the pause of a TCP connection after which a small segment is
+	// a request, a keystroke or the answer to one, and not part of a transfer.
+	lonePause = 20 * time.Millisecond
 )
 
 // rhythm is what is known of the intervals of a flow.
@@ -53,4 +56,20 @@ func (c *Classifier) steady(now time.Time, p *Packet) bool {
 	r.steady = r.count >= steadyPackets && r.mean >= steadyLeast && r.mean <= steadyMost &&
 		float64(r.spread) <= allowed*float64(r.mean)
 	return r.steady
+}
+
+// lone takes note of a TCP segment with data, and reports whether it is small and
+// comes after a pause. Of flows that share a place in the table, none is lone
+// unless the other has been silent for long.
+func (c *Classifier) lone(now time.Time, p *Packet) bool {
+	h := flowHash(c.perturbation, p)
+	r := &c.rhythms[h%numFlows]
+	gap := now.Sub(r.last)
+	pause := lonePause
+	if r.flow != h {
+		*r = rhythm{flow: h}
+		pause = rhythmForgotten
+	}
+	r.last = now
+	return p.Size <= interactiveSize && gap > pause
 }

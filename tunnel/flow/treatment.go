@@ -10,6 +10,9 @@ type Treatment struct {
 	// Deadline is how long after its arrival the unit is of use; 0 leaves it to
 	// the mode.
 	Deadline time.Duration
+	// Lone marks a small segment of the Stream class that comes after a pause:
+	// it keeps its place in the stream, and someone may wait for it.
+	Lone bool
 	// Tag is the caller's.
 	Tag uint64
 }

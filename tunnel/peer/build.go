@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"math"
 	"time"
 
 	"github.com/totg/totg/channel"
@@ -126,7 +127,7 @@ func (b *builder) chooseSymbol(room int) reliability.Transmission {
 	waiting[reliability.Control] = room >= b.leastRoom() && b.s.mux.ControlPending()
 	c, data := b.nextUnit(room)
 	if data {
-		waiting[class(c)] = true
+		waiting[b.classOfHead(c)] = true
 	}
 	choice := b.s.sender.Next(b.p.now, waiting)
 	switch {
@@ -152,6 +153,16 @@ func (b *builder) nextUnit(room int) (c flow.Class, ok bool) {
 		allowed[c] = b.s.ready(c)
 	}
 	return b.p.queue.Next(b.p.now, allowed)
+}
+
+// classOfHead is the class of the symbol that the next unit of a queue's class goes
+// into: a lone segment of TCP goes with the interactive ones, in its place of the
+// stream.
+func (b *builder) classOfHead(c flow.Class) reliability.Class {
+	if b.p.queue.Head(c).Treatment.Lone {
+		return reliability.Interactive
+	}
+	return class(c)
 }
 
 // leastRoom is the least room worth opening a new symbol for.
@@ -187,9 +198,10 @@ func (b *builder) newData(c flow.Class, room int) reliability.Transmission {
 	dst := s.sender.Buffer()[:0]
 	s.tickets, s.touched = s.tickets[:0], s.touched[:0]
 	var wait patience
+	kind := b.classOfHead(c)
 	for {
 		unit := p.queue.Head(c)
-		if unit.B == nil {
+		if unit.B == nil || b.classOfHead(c) != kind {
 			break
 		}
 		k, out := p.carry(s, c, &unit)
@@ -220,7 +232,7 @@ func (b *builder) newData(c flow.Class, room int) reliability.Transmission {
 		}
 	}
 	p.queue.Charge(c, len(dst))
-	t := b.commit(c, len(dst), wait)
+	t := b.commit(c, kind, len(dst), wait)
 	for _, ticket := range s.tickets {
 		p.inner.Sent(ticket, t.Block())
 	}
@@ -230,16 +242,18 @@ func (b *builder) newData(c flow.Class, room int) reliability.Transmission {
 	return t
 }
 
-// commit makes a symbol of n bytes of the class.
-func (b *builder) commit(c flow.Class, n int, wait patience) reliability.Transmission {
-	switch c {
-	case flow.Once:
+// commit makes a symbol of n bytes of a queue's class as one of kind. What a
+// stream needs is never given up.
+func (b *builder) commit(c flow.Class, kind reliability.Class, n int, wait patience) reliability.Transmission {
+	switch {
+	case c == flow.Once:
 		return b.s.sender.CommitOnce(b.p.now, n)
-	case flow.Interactive, flow.Message:
-		return b.s.sender.CommitUntil(b.p.now, class(c), n, wait.longest())
-	case flow.Stream:
+	case c != flow.Stream:
+		return b.s.sender.CommitUntil(b.p.now, kind, n, wait.longest())
+	case kind == reliability.Interactive:
+		return b.s.sender.CommitUntil(b.p.now, kind, n, math.MaxInt64)
 	}
-	return b.s.sender.Commit(b.p.now, class(c), n, 0)
+	return b.s.sender.Commit(b.p.now, kind, n, 0)
 }
 
 // patience is how long the units of a symbol are of use.

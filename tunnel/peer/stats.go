@@ -3,6 +3,8 @@ package peer
 import (
 	"net/netip"
 	"time"
+
+	"github.com/totg/totg/reliability/rate"
 )
 
 // Counters are running totals over all sessions of a Peer.
@@ -72,6 +74,15 @@ func (p *Peer) Status() Status {
 	st.Channels = s.mux.Stats().Channels
 	st.LastHandshake, st.LastReceived = s.created, s.lastRx
 	return st
+}
+
+// Control returns what rate control of the session does, with the share of the
+// receipts that is lost (q̂); false without a session.
+func (p *Peer) Control() (s rate.Snapshot, returnLoss float64, ok bool) {
+	if p.cur == nil {
+		return rate.Snapshot{}, 0, false
+	}
+	return p.cur.sender.Control(p.now), p.cur.receiver.ReturnLoss(), true
 }
 
 func (p *Peer) state() string {

@@ -21,4 +21,7 @@ var (
 	ErrResolved = errors.New("the action is resolved")
 	// ErrUnknown is an entry that is not open.
 	ErrUnknown = errors.New("no such open entry")
+
+	// errEmpty is a file without a bucket: a new one.
+	errEmpty = errors.New("no bucket")
 )

@@ -15,6 +15,9 @@
 // a peer that asks late is answered, and the oldest go first. Open ones
 // are never dropped: when there are MaxOpen, Put of a new one is an error.
 //
+// Open finds a file that was cut short, one of another program, and a damaged
+// root; damage inside a page only as far as reading all entries meets it.
+//
 // A Log may be used by several goroutines. One process at a time may open the
 // file. Nothing in it is secret, but who can write it can break this host's
 // word, so others may have no access to it.
@@ -78,16 +81,34 @@ func Open(path string) (*Log, error) {
 	return l, nil
 }
 
-// open opens and checks the file. A damaged one makes the library panic, and
-// one that was cut short a fault of the mapped memory; both are ErrCorrupt, and
-// leave the file locked by this process.
-func open(path string) (l *Log, err error) {
+// guard runs what reads the file. A damaged one makes the library panic, or
+// fault on memory that is not mapped; both are ErrCorrupt, and may leave the file
+// locked by this process. It holds for this goroutine alone, which is why the
+// library's own Check is not used: it runs in another one, where a fault ends the
+// process.
+func guard(read func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			l, err = nil, fmt.Errorf("%w: %v", ErrCorrupt, p)
+			err = fmt.Errorf("%w: %v", ErrCorrupt, p)
 		}
 	}()
+	return read()
+}
+
+// open opens and checks the file.
+func open(path string) (l *Log, err error) {
+	err = guard(func() error {
+		l, err = openFile(path)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func openFile(path string) (*Log, error) {
 	if info, err := os.Stat(path); err == nil {
 		switch {
 		case !info.Mode().IsRegular():
@@ -104,7 +125,7 @@ func open(path string) (l *Log, err error) {
 	if err != nil {
 		return nil, translate(err)
 	}
-	l = &Log{db: db}
+	l := &Log{db: db}
 	if err := l.check(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -131,27 +152,34 @@ func translate(err error) error {
 
 // check makes the buckets of a new file, and reads all of an old one.
 func (l *Log) check() error {
-	return l.db.Update(func(tx *bolt.Tx) error {
-		if tx.Bucket([]byte(bucketFormat)) == nil {
-			if k, _ := tx.Cursor().First(); k != nil {
-				return fmt.Errorf("%w: a file of another program", ErrCorrupt)
-			}
-			for _, name := range []string{bucketFormat, bucketOpen, bucketResolved} {
-				if _, err := tx.CreateBucket([]byte(name)); err != nil {
-					return err
-				}
-			}
-			return tx.Bucket([]byte(bucketFormat)).Put([]byte(keyVersion), []byte(version))
-		}
-		for err := range tx.Check() {
-			return fmt.Errorf("%w: %w", ErrCorrupt, err)
-		}
-		if v := tx.Bucket([]byte(bucketFormat)).Get([]byte(keyVersion)); string(v) != version {
-			return fmt.Errorf("%w: format %q, this program knows %q", ErrCorrupt, v, version)
-		}
-		_, err := list(tx)
+	err := l.db.View(read)
+	if !errors.Is(err, errEmpty) {
 		return err
+	}
+	return l.db.Update(func(tx *bolt.Tx) error {
+		for _, name := range []string{bucketFormat, bucketOpen, bucketResolved} {
+			if _, err := tx.CreateBucket([]byte(name)); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket([]byte(bucketFormat)).Put([]byte(keyVersion), []byte(version))
 	})
+}
+
+// read reads all of the file. The error is errEmpty where it has no bucket.
+func read(tx *bolt.Tx) error {
+	format := tx.Bucket([]byte(bucketFormat))
+	if format == nil {
+		if k, _ := tx.Cursor().First(); k != nil {
+			return fmt.Errorf("%w: a file of another program", ErrCorrupt)
+		}
+		return errEmpty
+	}
+	if v := format.Get([]byte(keyVersion)); string(v) != version {
+		return fmt.Errorf("%w: format %q, this program knows %q", ErrCorrupt, v, version)
+	}
+	_, err := list(tx)
+	return err
 }
 
 // syncFolder makes the entry of a new file in its folder stable.
@@ -171,6 +199,11 @@ func (l *Log) Close() error {
 	return nil
 }
 
+// update runs a transaction that writes.
+func (l *Log) update(write func(*bolt.Tx) error) error {
+	return guard(func() error { return l.db.Update(write) })
+}
+
 // Put stores the latest record of an open action and returns when it is stable
 // . The errors are ErrSize, ErrFull, ErrResolved, and those of the file
 // system.
@@ -178,7 +211,7 @@ func (l *Log) Put(id ID, record []byte) error {
 	if len(record) == 0 || len(record) > MaxRecord {
 		return fmt.Errorf("votes: put: %w", ErrSize)
 	}
-	err := l.db.Update(func(tx *bolt.Tx) error {
+	err := l.update(func(tx *bolt.Tx) error {
 		b := tx.Bucket([]byte(bucketOpen))
 		if b.Get(id[:]) == nil {
 			if err := admit(tx, id); err != nil {
@@ -215,9 +248,11 @@ func admit(tx *bolt.Tx, id ID) error {
 // List returns all entries, open ones first, then resolved ones from the oldest
 // on. The records are the caller's.
 func (l *Log) List() (entries []Entry, err error) {
-	err = l.db.View(func(tx *bolt.Tx) error {
-		entries, err = list(tx)
-		return err
+	err = guard(func() error {
+		return l.db.View(func(tx *bolt.Tx) error {
+			entries, err = list(tx)
+			return err
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("votes: list: %w", err)
@@ -225,9 +260,26 @@ func (l *Log) List() (entries []Entry, err error) {
 	return entries, nil
 }
 
+// walk reads a bucket in the order of its keys, and every key once: where a page
+// was damaged they may be in another.
+func walk(tx *bolt.Tx, bucket string, read func(k, v []byte) error) error {
+	b := tx.Bucket([]byte(bucket))
+	if b == nil {
+		return fmt.Errorf("%w: no bucket %q", ErrCorrupt, bucket)
+	}
+	var last []byte
+	return b.ForEach(func(k, v []byte) error {
+		if last != nil && bytes.Compare(k, last) <= 0 {
+			return fmt.Errorf("%w: keys out of order", ErrCorrupt)
+		}
+		last = k
+		return read(k, v)
+	})
+}
+
 func list(tx *bolt.Tx) ([]Entry, error) {
 	var all []Entry
-	err := tx.Bucket([]byte(bucketOpen)).ForEach(func(k, v []byte) error {
+	err := walk(tx, bucketOpen, func(k, v []byte) error {
 		if len(k) != IDLen || len(v) == 0 || len(v) > MaxRecord {
 			return ErrCorrupt
 		}
@@ -237,7 +289,7 @@ func list(tx *bolt.Tx) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = tx.Bucket([]byte(bucketResolved)).ForEach(func(k, v []byte) error {
+	err = walk(tx, bucketResolved, func(k, v []byte) error {
 		if len(k) != 8 || len(v) <= IDLen || len(v) > IDLen+MaxRecord {
 			return ErrCorrupt
 		}
@@ -250,7 +302,7 @@ func list(tx *bolt.Tx) ([]Entry, error) {
 // Resolve turns an open entry into a tombstone: both parties have decided. The
 // error is ErrUnknown where no such entry is open.
 func (l *Log) Resolve(id ID) error {
-	err := l.db.Update(func(tx *bolt.Tx) error {
+	err := l.update(func(tx *bolt.Tx) error {
 		open, resolved := tx.Bucket([]byte(bucketOpen)), tx.Bucket([]byte(bucketResolved))
 		record := open.Get(id[:])
 		if record == nil {
