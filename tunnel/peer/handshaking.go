@@ -288,20 +288,26 @@ func shareTime(n int, rate int64) time.Duration {
 func (p *Peer) handshakeDeadline() time.Time {
 	var d time.Time
 	if p.attempt != nil {
-		d = earlier(d, p.attempt.flood.Deadline())
+		d = earlier(d, p.floodAt(&p.attempt.flood))
 	}
 	if q := p.next; q != nil && q.credit >= len(q.resp) {
-		if at := q.flood.Deadline(); !at.After(q.until) {
+		if at := p.floodAt(&q.flood); !at.After(q.until) {
 			d = earlier(d, at)
 		}
-	}
-	if !d.IsZero() && d.Before(p.floodNext) {
-		d = p.floodNext
 	}
 	if p.cur != nil && p.cur.confirm != nil {
 		d = earlier(d, p.cur.confirm.Deadline())
 	}
 	return d
+}
+
+// floodAt is when the next datagram of a flood may leave: when it is due and the
+// budget allows it.
+func (p *Peer) floodAt(f *handshake.Flood) time.Time {
+	if at := f.Deadline(); at.After(p.floodNext) {
+		return at
+	}
+	return p.floodNext
 }
 
 // sessionOf returns the session of a receiver index and whether it still waits
