@@ -35,13 +35,19 @@ type pending struct {
 	credit  int // bytes that may go there (H-4)
 }
 
-// startAttempt sends a fresh INIT unless one is on its way or nobody knows
-// where to.
+// startAttempt sends a fresh INIT unless one is on its way, the peer's own was just
+// answered, or nobody knows where to.
 func (p *Peer) startAttempt() {
-	if p.attempt == nil && p.target(0).IsValid() && !p.down {
+	if p.attempt == nil && !p.answering() && p.target(0).IsValid() && !p.down {
 		p.newAttempt(0)
 	}
 }
+
+// answering reports whether the peer calls and has not used the answer yet. A call
+// of ours would cross it, and the session that wins would cost what was sent under
+// the other. It is heard of again and again until it has the answer, and one that is
+// not is no reason to wait: it may be a recording (H-6).
+func (p *Peer) answering() bool { return p.next != nil && p.now.Before(p.next.until) }
 
 // target is where to call the peer: where it was last and where it should be,
 // in turn. An address that was never validated gets no flood of INITs (H-8).
