@@ -137,29 +137,77 @@ func TestCookieCheck(t *testing.T) {
 	}
 }
 
-// H-5: load begins with the INITs of one second and ends some time after them.
+// H-5: load begins with more INITs than loadInits a second, beyond a burst, lasts as
+// long as so many come, and ends some time after them.
 func TestLoad(t *testing.T) {
 	now := testTime()
 	c := newCookies(t, now)
-	for range 100 { // slow and steady
-		for range loadInits - 1 {
-			c.OnOpened(now)
-		}
-		if c.Loaded(now) {
-			t.Fatal("loaded below the threshold")
-		}
-		now = now.Add(time.Second)
-	}
-	for range loadInits {
+	for range 10 * loadInits { // steady
 		c.OnOpened(now)
+		now = now.Add(time.Second / loadInits)
+	}
+	for range loadBurst - 1 {
+		c.OnOpened(now)
+	}
+	if c.Loaded(now) {
+		t.Fatal("loaded below the threshold")
+	}
+	for range loadBurst {
+		c.OnOpened(now)
+	}
+	if !c.Loaded(now) {
+		t.Fatal("not loaded")
+	}
+	init := newPair(t).newInit().Datagram()
+	for end := now.Add(3 * loadFor); now.Before(end); now = now.Add(time.Second / (2 * loadInits)) {
+		c.AppendCookie(nil, now, cookieFrom, init)
 	}
 	for _, x := range []struct {
 		after time.Duration
 		want  bool
-	}{{0, true}, {-time.Hour, true}, {loadFor - 1, true}, {loadFor, false}} {
+	}{{0, true}, {-time.Hour, true}, {loadFor - time.Second, true}, {loadFor, false}} {
 		if got := c.Loaded(now.Add(x.after)); got != x.want {
 			t.Errorf("after %v: %v", x.after, got)
 		}
+	}
+}
+
+// H-5: the answers to a flood have a budget. What it has no room for is not even
+// looked at, but for an INIT that carries a cookie.
+func TestCookieBudget(t *testing.T) {
+	now := testTime()
+	p := newPair(t)
+	c, in := newCookies(t, now), p.newInit()
+	init := bytes.Clone(in.Datagram())
+	reply := c.AppendCookie(nil, now, cookieFrom, init)
+	const floods, seconds = 10, 3
+	answered, wasted := 0, 0
+	for range floods * cookieRate * seconds {
+		if c.Waste(now, init) {
+			wasted++
+		} else {
+			c.AppendCookie(nil, now, cookieFrom, init)
+			answered++
+		}
+		now = now.Add(time.Second / (floods * cookieRate))
+	}
+	if most := cookieRate*seconds + cookieBurst; answered > most || answered < most-2*cookieBurst {
+		t.Errorf("%d answers in %d s", answered, seconds)
+	}
+	for !c.Waste(now, init) {
+		c.AppendCookie(nil, now, cookieFrom, init)
+	}
+	if c.MayAnswer(now) {
+		t.Error("an answer beyond the budget")
+	}
+	if _, err := in.HandleCookie(reply); err != nil {
+		t.Fatal(err)
+	}
+	if c.Waste(now, in.Datagram()) || !c.Valid(now, cookieFrom, in.Datagram()) {
+		t.Error("an INIT with its cookie is not looked at")
+	}
+	if c.Waste(now, init[:MinInit-1]) {
+		t.Error("what is no INIT counts as one")
 	}
 }
 

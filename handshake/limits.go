@@ -102,11 +102,17 @@ const (
 	// again. H-5 gives the figure.
 	cookieStep = 2 * time.Minute
 	// loadInits is how many INITs a second are opened before cookies are asked
-	// for. Each costs two Diffie-Hellman, hundreds of times what a COOKIE does
-	// (BenchmarkOpenInit and BenchmarkCookie): a tenth of a slow core. One peer
-	// that calls sends 50 a second at most (H-4).
-	loadInits = 200
-	// loadFor is how long cookies are asked for after that. A flood that goes
-	// on thus has loadInits opened every loadFor, and no more.
+	// for, and loadBurst how many at once. Each costs two Diffie-Hellman, hundreds of
+	// times what a COOKIE does, and 9 KB for the collector (BenchmarkOpenInit and
+	// BenchmarkCookie): a tenth of a slow core, and half a megabyte. One peer that
+	// calls sends 50 a second at most (H-4).
+	loadInits, loadBurst = 200, 50
+	// loadFor is how long cookies are asked for after there were so many, opened or
+	// answered by a COOKIE: as long as a flood goes on, and a while more.
 	loadFor = 10 * time.Second
+	// cookieRate and cookieBurst bound the COOKIEs, per second and at once. Sending
+	// one costs the kernel several times what making it costs: so many take a
+	// twentieth of a core. Under a flood of ten times that, a tenth of a peer's INITs
+	// is answered, of which it sends fifty a second (H-4).
+	cookieRate, cookieBurst = 5000, 100
 )

@@ -58,6 +58,7 @@ type dropCounters struct {
 	unknown     uint64 // receiver index of no peer
 	badInit     uint64 // INIT that does not open, or of a stranger
 	cookie      uint64 // INIT that was answered with a COOKIE
+	flooded     uint64 // INIT that was one too many to be answered so
 	noPeer      uint64 // inner packets to an address of no peer
 	badPacket   uint64 // units from the device that are no IP packets
 	source      uint64 // inner packets from an address that the peer may not use
@@ -282,6 +283,10 @@ func (l *loop) deliver(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
 
 func (l *loop) deliverInit(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
 	if l.cookies.Loaded(now) {
+		if l.cookies.Waste(now, b) {
+			l.drops.flooded++
+			return nil
+		}
 		if err := l.cookies.Check(b); err != nil {
 			l.drops.badInit++
 			return nil
@@ -311,6 +316,10 @@ func (l *loop) deliverInit(now time.Time, in peer.Inbound, b []byte) *tunnelPeer
 // sendCookie asks who sent an INIT to show that he hears what goes to his
 // address. Nothing is kept of it (H-5).
 func (l *loop) sendCookie(now time.Time, to netip.AddrPort, init []byte) {
+	if !l.cookies.MayAnswer(now) {
+		l.drops.flooded++
+		return
+	}
 	l.drops.cookie++
 	b := l.cookies.AppendCookie(l.out.next()[:0], now, to, init)
 	l.drops.sendError += l.out.add(l.socket, len(b), to)

@@ -85,7 +85,7 @@ func (p *tunnelPeer) channels() (list []control.ChannelStatus) {
 
 func (d *dropCounters) byReason() map[string]uint64 {
 	return nonZero(map[string]uint64{
-		"malformed": d.malformed, "unknown_index": d.unknown, "bad_init": d.badInit, "cookie_sent": d.cookie, "no_peer": d.noPeer,
+		"malformed": d.malformed, "unknown_index": d.unknown, "bad_init": d.badInit, "cookie_sent": d.cookie, "init_flood": d.flooded, "no_peer": d.noPeer,
 		"bad_packet": d.badPacket, "source": d.source, "device_error": d.deviceError, "send_error": d.sendError,
 	})
 }

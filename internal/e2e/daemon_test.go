@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ type tunnel struct {
 	mode      string // tun if empty
 	routes    string // always if empty
 	rekey     string // 2m if empty
+	bandwidth string // 40Mbit if empty
 	listen    string // [::]:4430 if empty
 	addresses []string
 	peers     []peer
@@ -37,8 +39,8 @@ type peer struct {
 
 func (c tunnel) toml() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "[interface]\nname = %q\nprivate_key_file = \"key\"\naddresses = %s\nbandwidth = \"40Mbit\"\n",
-		c.interfaceName(), list(c.addresses))
+	fmt.Fprintf(&b, "[interface]\nname = %q\nprivate_key_file = \"key\"\naddresses = %s\nbandwidth = %q\n",
+		c.interfaceName(), list(c.addresses), cmp.Or(c.bandwidth, "40Mbit"))
 	if c.mode != "" {
 		fmt.Fprintf(&b, "mode = %q\n", c.mode)
 	}
