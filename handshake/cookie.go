@@ -74,7 +74,7 @@ func NewCookies(now time.Time, id Identity, random io.Reader) (*Cookies, error) 
 	c := &Cookies{
 		guard: hmac.New(sha256.New, id.mac[:]), start: now, newest: now,
 		calm:    budget{rate: loadInits, burst: loadBurst, left: loadBurst, counted: now},
-		answers: budget{rate: cookieRate, burst: cookieBurst, left: cookieBurst, counted: now},
+		answers: budget{rate: CookieRate, burst: cookieBurst, left: cookieBurst, counted: now},
 	}
 	if _, err := io.ReadFull(random, c.secret[:]); err != nil {
 		return nil, fmt.Errorf("handshake: read randomness: %w", err)
@@ -100,20 +100,20 @@ func (c *Cookies) Loaded(now time.Time) bool {
 }
 
 // MayAnswer reports whether a COOKIE may leave now. They have a budget, so that a
-// flood takes no more of this host's time than it has left (H-5).
+// flood takes no more of this host's time than it has left (H-5): an INIT that carries
+// no cookie, and cannot be given one, is not worth a hash.
 func (c *Cookies) MayAnswer(now time.Time) bool {
 	c.advance(now)
 	return c.answers.has(c.newest)
 }
 
-// Waste reports whether an INIT is not even worth a hash: it carries no cookie, and
-// no COOKIE may leave. What is too short to be an INIT is left to Check.
-func (c *Cookies) Waste(now time.Time, init []byte) bool {
-	if len(init) < MinInit || c.MayAnswer(now) {
+// HasCookie reports whether an INIT carries a cookie, good or bad.
+func HasCookie(init []byte) bool {
+	if len(init) < MinInit {
 		return false
 	}
 	_, cookie := splitInit(init)
-	return [cookieLen]byte(cookie) == ([cookieLen]byte{})
+	return [cookieLen]byte(cookie) != ([cookieLen]byte{})
 }
 
 // Check checks size, type and MAC of an INIT, for the price of one hash: its
@@ -136,10 +136,10 @@ func (c *Cookies) Check(init []byte) error {
 // the address that it comes from, in constant time (H-5).
 func (c *Cookies) Valid(now time.Time, from netip.AddrPort, init []byte) bool {
 	c.advance(now)
-	own, got := splitInit(init)
-	if [cookieLen]byte(got) == ([cookieLen]byte{}) {
-		return false // it carries none
+	if !HasCookie(init) {
+		return false
 	}
+	own, got := splitInit(init)
 	valid := 0
 	for i := range c.live {
 		if hmac.Equal(got, c.bake(i, from, own)) {
@@ -199,6 +199,10 @@ func (c *Cookies) bake(i int, from netip.AddrPort, own []byte) []byte {
 	h.Write(own)
 	return h.Sum(c.sum[:0])[:cookieLen]
 }
+
+// CookieEnd is how far from its end an INIT has its cookie, which is zero in one that
+// carries none, bytes.
+const CookieEnd = cookieLen + macLen
 
 // splitInit splits an INIT of the right size into what stays the same when a
 // cookie is put in, and the cookie.

@@ -110,9 +110,9 @@ const (
 	// loadFor is how long cookies are asked for after there were so many, opened or
 	// answered by a COOKIE: as long as a flood goes on, and a while more.
 	loadFor = 10 * time.Second
-	// cookieRate and cookieBurst bound the COOKIEs, per second and at once. Sending
+	// CookieRate and cookieBurst bound the COOKIEs, per second and at once. Sending
 	// one costs the kernel several times what making it costs: so many take a
 	// twentieth of a core. Under a flood of ten times that, a tenth of a peer's INITs
 	// is answered, of which it sends fifty a second (H-4).
-	cookieRate, cookieBurst = 5000, 100
+	CookieRate, cookieBurst = 5000, 100
 )

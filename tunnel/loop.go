@@ -50,6 +50,8 @@ type loop struct {
 	packet [flow.MaxUnit]byte
 	drops  dropCounters
 	agreed agreements
+
+	shedding shedding
 }
 
 // dropCounters count what reached no peer.
@@ -213,6 +215,7 @@ func (l *loop) handleUnit(now time.Time, unit []byte) {
 // handleRuns gives datagrams from the socket to their peers: d, and what else is
 // there already, so that a loop that falls behind drains the cores less often.
 func (l *loop) handleRuns(now time.Time, d inbound, from <-chan inbound, free chan<- []byte) {
+	l.shed(now)
 	l.handleRun(now, d)
 	free <- d.buf
 	for more := 1; more < socketBuffers; more++ {
@@ -283,9 +286,12 @@ func (l *loop) deliver(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
 
 func (l *loop) deliverInit(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
 	if l.cookies.Loaded(now) {
-		if l.cookies.Waste(now, b) {
-			l.drops.flooded++
-			return nil
+		if !handshake.HasCookie(b) {
+			l.shedding.seen++
+			if !l.cookies.MayAnswer(now) {
+				l.drops.flooded++
+				return nil
+			}
 		}
 		if err := l.cookies.Check(b); err != nil {
 			l.drops.badInit++
