@@ -30,18 +30,32 @@ func TestAgree(t *testing.T) {
 			t.Errorf("%q: %+v, want %+v", c.args, got, c.want)
 		}
 	}
-	for _, args := range [][]string{
-		{},
-		{"office"},
-		{"office", "a b"},
-		{"office", "x", "y"},
-		{"office", "x", "--deadline", "0s"},
-		{"office", "x", "--deadline", "25h"},
-		{"--list", "x"},
-		{"office", "x", "--interface", "a/b"},
-	} {
-		if got := run(t, "", append([]string{"agree"}, args...)...); got.code != 2 || got.out != "" || got.errors == "" {
-			t.Errorf("%q: %+v", args, got)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "give a peer and a name"},
+		{[]string{"office"}, "give a peer and a name"},
+		{[]string{"office", "x", "y"}, "give a peer and a name"},
+		{[]string{"office", "a b"}, `"a b" cannot name an action: use 1 to 60 letters, digits and _.:@+-`},
+		{[]string{"office", ""}, `"" cannot name an action: use 1 to 60 letters, digits and _.:@+-`},
+		{[]string{"office", "x", "--deadline", "0s"}, "--deadline must be above 0 and at most 24h0m0s"},
+		{[]string{"office", "x", "--deadline", "25h"}, "--deadline must be above 0 and at most 24h0m0s"},
+		{[]string{"--list", "x"}, "--list takes no arguments"},
+		{[]string{"office", "x", "--interface", "a/b"}, `"a/b" is no name of an interface`},
+	} { // what is wrong, and where to read on
+		want := result{2, "", "totg: " + c.want + "; see: totg agree --help\n"}
+		if got := run(t, "", append([]string{"agree"}, c.args...)...); got != want {
+			t.Errorf("%q: %+v, want %+v", c.args, got, want)
+		}
+	}
+	if got := run(t, "", "agree", "office", "x", "--deadline", "soon"); got.code != 2 || got.out != "" || !strings.Contains(got.errors, "soon") {
+		t.Errorf("no time: %+v", got)
+	}
+	help := ok(t, "", "agree", "--help")
+	for _, want := range []string{"exit code 0", "exit code 1", "exit code 3", "Examples:", "sudo totg agree office switch-1", "--then", "--list", "--deadline"} {
+		if !strings.Contains(help, want) {
+			t.Errorf("the help lacks %q:\n%s", want, help)
 		}
 	}
 	table := ok(t, "", "agree", "--list")

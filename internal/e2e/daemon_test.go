@@ -35,6 +35,7 @@ type peer struct {
 	name, key, endpoint, keepalive string
 	allowed                        []string
 	agree                          []string
+	reliable                       []string // protocols that travel in mode tcp
 }
 
 func (c tunnel) toml() string {
@@ -66,6 +67,9 @@ func (c tunnel) toml() string {
 		}
 		if len(p.agree) > 0 {
 			fmt.Fprintf(&b, "agree = %s\n", list(p.agree))
+		}
+		if len(p.reliable) > 0 {
+			fmt.Fprintf(&b, "\n[[peer.rule]]\nprotocol = %s\nmode = \"tcp\"\n", list(p.reliable))
 		}
 	}
 	return b.String()

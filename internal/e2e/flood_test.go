@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	rand2 "math/rand/v2"
 	"net"
 	"os"
 	"strconv"
@@ -73,7 +72,7 @@ func TestHandshakeFlood(t *testing.T) {
 		t.Errorf("memory grew by %d KiB", grown)
 	}
 	late := s.spoke(2)
-	late.peers[0].endpoint = s.s2.lossy(outside(2, 1), 0.1)
+	late.peers[0].endpoint = s.s2.relay(outside(2, 1), 0.1, 0).address
 	start := time.Now()
 	s.s2.up(late)
 	s.s2.reaches(inside(1))
@@ -318,36 +317,4 @@ func (x *stream) goesOn() {
 		}
 		return nil
 	})
-}
-
-// lossy is an address on the host from which datagrams go to the tunnel's port at
-// another, and back; a share is lost each way.
-func (h *host) lossy(to string, share float64) (address string) {
-	h.t.Helper()
-	in, out := h.listenUDP("127.0.0.1:0"), h.listenUDP("0.0.0.0:0")
-	target := net.UDPAddrFromAddrPort(addrPort(net.JoinHostPort(to, fmt.Sprint(port))))
-	var caller atomic.Pointer[net.Addr]
-	relay := func(seed uint64, from net.PacketConn, forward func(b []byte, from net.Addr)) {
-		rng := rand2.New(rand2.NewPCG(seed, 0))
-		buf := make([]byte, 1<<16)
-		for {
-			n, a, err := from.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			if rng.Float64() >= share {
-				forward(buf[:n], a)
-			}
-		}
-	}
-	go relay(1, in, func(b []byte, from net.Addr) {
-		caller.Store(&from)
-		_, _ = out.WriteTo(b, target)
-	})
-	go relay(2, out, func(b []byte, _ net.Addr) {
-		if a := caller.Load(); a != nil {
-			_, _ = in.WriteTo(b, *a)
-		}
-	})
-	return in.LocalAddr().String()
 }

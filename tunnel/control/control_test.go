@@ -463,3 +463,16 @@ func TestAgree(t *testing.T) {
 		t.Errorf("%+v, %v", all, err)
 	}
 }
+
+// a refusal of the tunnel reaches the user as it is, and is no outcome.
+func TestAgreeRefused(t *testing.T) {
+	runDir(t)
+	path := start(t, &fakeTunnel{err: errors.New("no such peer; see: totg status")})
+	if a, err := Agree(path, Proposal{Peer: "nobody", Name: "switch", Deadline: time.Minute}); err == nil || a != (Agreement{}) ||
+		!strings.Contains(err.Error(), "no such peer; see: totg status") {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if all, err := Agreements(path); err == nil || all != nil {
+		t.Errorf("%v, %v", all, err)
+	}
+}

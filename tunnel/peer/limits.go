@@ -26,8 +26,8 @@ const (
 	// minHelloSymbol is the same while the path is measured with small datagrams
 	// (G-3): a message of a channel handshake fits, a piece of a unit beside the
 	// COOKIE that opens its channel, and the packet that most conversations begin
-	// with: a SYN, or an echo request of 84 bytes.
-	minHelloSymbol = reliability.SymbolOverhead + channel.SegmentHeaderLen + max(channel.EarlySegmentLen+minPiece, 1+84)
+	// with: a SYN, an echo request of 84 bytes, or as much UDP, as the device gives them.
+	minHelloSymbol = reliability.SymbolOverhead + channel.SegmentHeaderLen + max(channel.EarlySegmentLen+minPiece, 1+flow.VirtioLen+84)
 	// minDatagram is the least amplification credit worth a datagram: it must
 	// hold a receipt. minProbe is the least for a challenge alone.
 	minDatagram, minProbe = 320, 64
