@@ -26,6 +26,7 @@ type tunnel struct {
 	routes    string // always if empty
 	rekey     string // 2m if empty
 	bandwidth string // 40Mbit if empty
+	rate      string // fair if empty
 	listen    string // [::]:4430 if empty
 	addresses []string
 	peers     []peer
@@ -47,6 +48,9 @@ func (c tunnel) toml() string {
 	}
 	if c.routes != "" {
 		fmt.Fprintf(&b, "routes = %q\n", c.routes)
+	}
+	if c.rate != "" {
+		fmt.Fprintf(&b, "rate = %q\n", c.rate)
 	}
 	if c.rekey != "" {
 		fmt.Fprintf(&b, "rekey = %q\n", c.rekey)
