@@ -237,7 +237,7 @@ func (b *builder) newData(c flow.Class, room int) reliability.Transmission {
 		p.inner.Sent(ticket, t.Block())
 	}
 	for _, l := range s.touched {
-		l.block = t.Block() + 1
+		l.block = max(l.block, t.Block()+1)
 	}
 	return t
 }

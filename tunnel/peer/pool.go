@@ -185,12 +185,13 @@ func (p *Peer) laneFor(s *session, c flow.Class, u *flow.Unit) *lane {
 }
 
 // assign gives a flow a channel: one of its own as soon as what it sent on another
-// is known to have arrived, so that no packet overtakes one before it.
+// is known to have arrived, and nothing of it is in the symbol that is being made, so
+// that no packet overtakes one before it.
 func (p *Peer) assign(s *session, m *pool, number uint8) *lane {
 	i := int(number) % len(m.lanes)
 	l := &m.lanes[i]
 	alive := s.mux.CanSend(l.h)
-	if alive && (l.own || l.block > s.sender.OldestBlock()) {
+	if alive && (l.own || l.block > s.sender.OldestBlock() || slices.Contains(s.touched, l)) {
 		return l
 	}
 	for k, h := range m.ready {
