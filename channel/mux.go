@@ -133,6 +133,29 @@ func (m *Mux) Open(now time.Time, caps Capabilities) (Handle, error) {
 	return c.handle, nil
 }
 
+// Preset opens channels that both ends have from the beginning, without a
+// handshake: number i of the list has the id i+1 in both halves, once opened by
+// each side. Both ends call it with the same list, before anything else (C-6). It
+// returns the handles of those that are this side's.
+func (m *Mux) Preset(list []Capabilities) []Handle {
+	if len(m.slots) > 0 {
+		panic("channel: Preset of a Mux in use")
+	}
+	own := make([]Handle, 0, len(list))
+	for i, caps := range list {
+		half := uint16(i + 1)
+		for _, remote := range [...]bool{false, true} {
+			c := m.newChannel(makeID(half, half), caps, remote)
+			c.listen()
+			c.state, c.since = Established, m.at
+			if !remote {
+				own = append(own, c.handle)
+			}
+		}
+	}
+	return own
+}
+
 // State of a channel. A handle that names none is Closed.
 func (m *Mux) State(h Handle) State {
 	if c := m.lookup(h); c != nil {

@@ -40,11 +40,27 @@ type Cookies struct {
 	sum    [sha256.Size]byte
 	text   []byte
 
-	newest time.Time
-	second time.Time // when the count began
-	opened int       // INITs opened since then
-	until  time.Time // end of the load
+	newest  time.Time
+	calm    budget    // INITs that are no load yet
+	until   time.Time // end of the load
+	answers budget    // COOKIEs
 }
+
+// budget grows by a rate up to a burst.
+type budget struct {
+	rate, burst float64 // per second, and at once
+	left        float64
+	counted     time.Time
+}
+
+// has reports whether there is one more, which spend takes.
+func (b *budget) has(now time.Time) bool {
+	b.left = min(b.left+now.Sub(b.counted).Seconds()*b.rate, b.burst)
+	b.counted = now
+	return b.left >= 1
+}
+
+func (b *budget) spend() { b.left = max(b.left-1, 0) }
 
 // NewCookies starts with a secret of 32 bytes from random, which must be
 // cryptographic. The errors are ErrNoKey, ErrNoRandom and that of random.
@@ -55,7 +71,11 @@ func NewCookies(now time.Time, id Identity, random io.Reader) (*Cookies, error) 
 	case random == nil:
 		return nil, ErrNoRandom
 	}
-	c := &Cookies{guard: hmac.New(sha256.New, id.mac[:]), start: now, newest: now, second: now}
+	c := &Cookies{
+		guard: hmac.New(sha256.New, id.mac[:]), start: now, newest: now,
+		calm:    budget{rate: loadInits, burst: loadBurst, left: loadBurst, counted: now},
+		answers: budget{rate: CookieRate, burst: cookieBurst, left: cookieBurst, counted: now},
+	}
 	if _, err := io.ReadFull(random, c.secret[:]); err != nil {
 		return nil, fmt.Errorf("handshake: read randomness: %w", err)
 	}
@@ -63,22 +83,37 @@ func NewCookies(now time.Time, id Identity, random io.Reader) (*Cookies, error) 
 	return c, nil
 }
 
-// OnOpened counts an INIT that cost a Diffie-Hellman. So many in a second are
-// load, and load lasts for a while (H-5).
+// OnOpened counts an INIT that cost a Diffie-Hellman. More than so many a second are
+// load, and load lasts for a while after them (H-5).
 func (c *Cookies) OnOpened(now time.Time) {
 	c.advance(now)
-	if c.newest.Sub(c.second) >= time.Second {
-		c.second, c.opened = c.newest, 0
-	}
-	if c.opened++; c.opened >= loadInits {
+	if !c.calm.has(c.newest) {
 		c.until = c.newest.Add(loadFor)
 	}
+	c.calm.spend()
 }
 
 // Loaded reports whether INITs need a cookie now.
 func (c *Cookies) Loaded(now time.Time) bool {
 	c.advance(now)
 	return c.newest.Before(c.until)
+}
+
+// MayAnswer reports whether a COOKIE may leave now. They have a budget, so that a
+// flood takes no more of this host's time than it has left (H-5): an INIT that carries
+// no cookie, and cannot be given one, is not worth a hash.
+func (c *Cookies) MayAnswer(now time.Time) bool {
+	c.advance(now)
+	return c.answers.has(c.newest)
+}
+
+// HasCookie reports whether an INIT carries a cookie, good or bad.
+func HasCookie(init []byte) bool {
+	if len(init) < MinInit {
+		return false
+	}
+	_, cookie := splitInit(init)
+	return [cookieLen]byte(cookie) != ([cookieLen]byte{})
 }
 
 // Check checks size, type and MAC of an INIT, for the price of one hash: its
@@ -101,10 +136,10 @@ func (c *Cookies) Check(init []byte) error {
 // the address that it comes from, in constant time (H-5).
 func (c *Cookies) Valid(now time.Time, from netip.AddrPort, init []byte) bool {
 	c.advance(now)
-	own, got := splitInit(init)
-	if [cookieLen]byte(got) == ([cookieLen]byte{}) {
-		return false // it carries none
+	if !HasCookie(init) {
+		return false
 	}
+	own, got := splitInit(init)
 	valid := 0
 	for i := range c.live {
 		if hmac.Equal(got, c.bake(i, from, own)) {
@@ -115,9 +150,11 @@ func (c *Cookies) Valid(now time.Time, from netip.AddrPort, init []byte) bool {
 }
 
 // AppendCookie appends the COOKIE that answers an INIT that Check found right:
-// cookieDatagram bytes, a fraction of what any INIT has (H-5).
+// cookieDatagram bytes, a fraction of what any INIT has (H-5). It is charged to what
+// MayAnswer looks at.
 func (c *Cookies) AppendCookie(dst []byte, now time.Time, from netip.AddrPort, init []byte) []byte {
-	c.advance(now)
+	c.OnOpened(now) // it would be; so load lasts as long as the flood
+	c.answers.spend()
 	own, _ := splitInit(init)
 	at := len(dst)
 	dst = append(dst, wire.TypeCookie)
@@ -162,6 +199,10 @@ func (c *Cookies) bake(i int, from netip.AddrPort, own []byte) []byte {
 	h.Write(own)
 	return h.Sum(c.sum[:0])[:cookieLen]
 }
+
+// CookieEnd is how far from its end an INIT has its cookie, which is zero in one that
+// carries none, bytes.
+const CookieEnd = cookieLen + macLen
 
 // splitInit splits an INIT of the right size into what stays the same when a
 // cookie is put in, and the cookie.

@@ -137,29 +137,69 @@ func TestCookieCheck(t *testing.T) {
 	}
 }
 
-// H-5: load begins with the INITs of one second and ends some time after them.
+// H-5: load begins with more INITs than loadInits a second, beyond a burst, lasts as
+// long as so many come, and ends some time after them.
 func TestLoad(t *testing.T) {
 	now := testTime()
 	c := newCookies(t, now)
-	for range 100 { // slow and steady
-		for range loadInits - 1 {
-			c.OnOpened(now)
-		}
-		if c.Loaded(now) {
-			t.Fatal("loaded below the threshold")
-		}
-		now = now.Add(time.Second)
-	}
-	for range loadInits {
+	for range 10 * loadInits { // steady
 		c.OnOpened(now)
+		now = now.Add(time.Second / loadInits)
+	}
+	for range loadBurst - 1 {
+		c.OnOpened(now)
+	}
+	if c.Loaded(now) {
+		t.Fatal("loaded below the threshold")
+	}
+	for range loadBurst {
+		c.OnOpened(now)
+	}
+	if !c.Loaded(now) {
+		t.Fatal("not loaded")
+	}
+	init := newPair(t).newInit().Datagram()
+	for end := now.Add(3 * loadFor); now.Before(end); now = now.Add(time.Second / (2 * loadInits)) {
+		c.AppendCookie(nil, now, cookieFrom, init)
 	}
 	for _, x := range []struct {
 		after time.Duration
 		want  bool
-	}{{0, true}, {-time.Hour, true}, {loadFor - 1, true}, {loadFor, false}} {
+	}{{0, true}, {-time.Hour, true}, {loadFor - time.Second, true}, {loadFor, false}} {
 		if got := c.Loaded(now.Add(x.after)); got != x.want {
 			t.Errorf("after %v: %v", x.after, got)
 		}
+	}
+}
+
+// H-5: the answers to a flood have a budget, and an INIT with a cookie needs none.
+func TestCookieBudget(t *testing.T) {
+	now := testTime()
+	p := newPair(t)
+	c, in := newCookies(t, now), p.newInit()
+	init := bytes.Clone(in.Datagram())
+	reply := c.AppendCookie(nil, now, cookieFrom, init)
+	const floods, seconds = 10, 3
+	answered := 0
+	for range floods * CookieRate * seconds {
+		if c.MayAnswer(now) {
+			c.AppendCookie(nil, now, cookieFrom, init)
+			answered++
+		}
+		now = now.Add(time.Second / (floods * CookieRate))
+	}
+	if most := CookieRate*seconds + cookieBurst; answered > most || answered < most-2*cookieBurst {
+		t.Errorf("%d answers in %d s", answered, seconds)
+	}
+	if _, err := in.HandleCookie(reply); err != nil {
+		t.Fatal(err)
+	}
+	with := in.Datagram()
+	if HasCookie(init) || HasCookie(with[:MinInit-1]) || !HasCookie(with) || !c.Valid(now, cookieFrom, with) {
+		t.Errorf("a cookie: %v, %v, %v", HasCookie(init), HasCookie(with[:MinInit-1]), HasCookie(with))
+	}
+	if i := len(with) - CookieEnd; !bytes.Equal(with[i:i+cookieLen], reply[5:5+cookieLen]) {
+		t.Error("the cookie is elsewhere")
 	}
 }
 

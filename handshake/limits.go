@@ -18,10 +18,12 @@ const (
 	// six signatures of 64 bytes.
 	MaxLadder = 512
 	// MinInit is the length that an INIT is padded to, and below which it is
-	// not looked at. RESP is never larger than INIT (H-5), so this makes room
-	// for a RESP that carries C and D of its ladder (H-3), and no more: INIT
-	// is flooded, and 320 bytes every 20 ms are 128 kbit/s.
-	MinInit = 320
+	// not looked at. RESP, with C and D of its ladder (H-3), is never larger than
+	// INIT (H-5), and to a strange address three times its bytes go (H-4): this
+	// makes five RESPs of one INIT, without which one in a hundred sessions takes
+	// five seconds at 90 % loss (TestSetup in internal/simnet). INIT is flooded,
+	// and 448 bytes every 20 ms are 179 kbit/s.
+	MinInit = 448
 	// MaxInit bounds an INIT.
 	MaxInit = initOverhead + initFixed + maxParams + 2 + MaxLadder
 	// MaxResp bounds a RESP.
@@ -70,6 +72,7 @@ const (
 	labelSecret = "totg 1 cookie secret"
 	labelAES    = "totg 1 aes-128-gcm"
 	labelChaCha = "totg 1 chacha20-poly1305"
+	labelEpoch  = "totg 1 epoch"
 )
 
 // maxPN is the one packet number that is never sealed, so that the number after
@@ -99,11 +102,17 @@ const (
 	// again. H-5 gives the figure.
 	cookieStep = 2 * time.Minute
 	// loadInits is how many INITs a second are opened before cookies are asked
-	// for. Each costs two Diffie-Hellman, hundreds of times what a COOKIE does
-	// (BenchmarkOpenInit and BenchmarkCookie): a tenth of a slow core. One peer
-	// that calls sends 50 a second at most (H-4).
-	loadInits = 200
-	// loadFor is how long cookies are asked for after that. A flood that goes
-	// on thus has loadInits opened every loadFor, and no more.
+	// for, and loadBurst how many at once. Each costs two Diffie-Hellman, hundreds of
+	// times what a COOKIE does, and 9 KB for the collector (BenchmarkOpenInit and
+	// BenchmarkCookie): a tenth of a slow core, and half a megabyte. One peer that
+	// calls sends 50 a second at most (H-4).
+	loadInits, loadBurst = 200, 50
+	// loadFor is how long cookies are asked for after there were so many, opened or
+	// answered by a COOKIE: as long as a flood goes on, and a while more.
 	loadFor = 10 * time.Second
+	// CookieRate and cookieBurst bound the COOKIEs, per second and at once. Sending
+	// one costs the kernel several times what making it costs: so many take a
+	// twentieth of a core. Under a flood of ten times that, a tenth of a peer's INITs
+	// is answered, of which it sends fifty a second (H-4).
+	CookieRate, cookieBurst = 5000, 100
 )

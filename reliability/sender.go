@@ -383,6 +383,10 @@ func (s *Sender) Jitter() time.Duration { return s.rtt.variance }
 // RTT is the smoothed round-trip time, a default before the first sample.
 func (s *Sender) RTT() time.Duration { return s.rtt.value() }
 
+// RTO is how long a datagram may stay without a receipt before it counts as lost
+// where no later arrival shows it.
+func (s *Sender) RTO() time.Duration { return s.rtt.timeout() }
+
 // Loss is p̂, the measured loss of datagrams, 0 to 1.
 func (s *Sender) Loss() float64 { return s.loss.value() }
 

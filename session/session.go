@@ -257,7 +257,7 @@ func (s *Session) take() {
 		case peer.SessionDown:
 			s.up.set(false)
 			s.events.put(Event{Kind: EventDown}, maxEvents)
-		case peer.IndexAdded, peer.IndexRemoved, peer.PathChanged:
+		case peer.IndexAdded, peer.IndexRemoved, peer.PathChanged, peer.TunnelCommitted:
 		}
 	}
 }

@@ -18,6 +18,7 @@ func call(t *testing.T, caller, called byte, index uint32, now time.Time) *hands
 	t.Helper()
 	in, err := handshake.NewInit(now, handshake.InitConfig{
 		Private: newKey(t, caller), Peer: newKey(t, called).Public(), Index: index, Random: rand.NewChaCha8([32]byte{byte(index)}),
+		Ladder: commitment(t, caller, called),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +31,7 @@ func (l *loop) hear(now time.Time, b []byte, from netip.AddrPort) {
 	l.handleRuns(now, inbound{buf: b, Run: udp.Run{N: len(b), Seg: len(b), From: from}}, nil, make(chan []byte, 1))
 }
 
-// H-5: under a flood of INITs from changing addresses the loop answers with
+// H-5: under a flood of INITs from changing addresses the loop answers some with
 // COOKIEs, opens nothing and grows by nothing; a peer that puts its cookie into
 // its INIT gets through.
 func TestCookieUnderFlood(t *testing.T) {
@@ -56,19 +57,21 @@ func TestCookieUnderFlood(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	const many = 50_000
-	for range many {
+	for range many { // in a second
+		now = now.Add(time.Second / many)
 		l.hear(now, flood, spoofed(n))
 		n++
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	if l.drops.cookie != many || l.drops.badInit != opened || len(l.table.byIndex) != 0 {
+	if l.drops.cookie > many/5 || l.drops.cookie+l.drops.flooded != many || l.drops.badInit != opened || len(l.table.byIndex) != 0 {
 		t.Errorf("drops %+v, %d opened before, %d sessions", l.drops, opened, len(l.table.byIndex))
 	}
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 10*many {
 		t.Errorf("memory grew by %d bytes", grown)
 	}
 
+	now = now.Add(time.Second / 100) // room for a COOKIE
 	in := call(t, 1, 0, 6, now)
 	cookie := l.answer(t, now, caller, in, wire.TypeCookie)
 	if len(l.table.byIndex) != 0 {

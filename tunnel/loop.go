@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,6 +49,9 @@ type loop struct {
 	out    sendBuffer
 	packet [flow.MaxUnit]byte
 	drops  dropCounters
+	agreed agreements
+
+	shedding shedding
 }
 
 // dropCounters count what reached no peer.
@@ -56,6 +60,7 @@ type dropCounters struct {
 	unknown     uint64 // receiver index of no peer
 	badInit     uint64 // INIT that does not open, or of a stranger
 	cookie      uint64 // INIT that was answered with a COOKIE
+	flooded     uint64 // INIT that was one too many to be answered so
 	noPeer      uint64 // inner packets to an address of no peer
 	badPacket   uint64 // units from the device that are no IP packets
 	source      uint64 // inner packets from an address that the peer may not use
@@ -83,6 +88,8 @@ type outbound struct {
 
 // run works until ctx ends or the device is gone.
 func (l *loop) run(ctx context.Context) {
+	pumping, stop := context.WithCancel(context.WithoutCancel(ctx)) // the socket is needed to say goodbye
+	defer stop()
 	fromDevice, freeUnits := make(chan outbound, deviceBuffers), make(chan []byte, deviceBuffers)
 	fromSocket, freeRuns := make(chan inbound, socketBuffers), make(chan []byte, socketBuffers)
 	for range deviceBuffers {
@@ -92,13 +99,14 @@ func (l *loop) run(ctx context.Context) {
 		freeRuns <- make([]byte, udp.MaxRun)
 	}
 	l.pumps.Add(3)
-	go l.pumpDevice(ctx, fromDevice, freeUnits)
-	go l.pumpSocket(ctx, fromSocket, freeRuns)
+	go l.pumpDevice(pumping, fromDevice, freeUnits)
+	go l.pumpSocket(pumping, fromSocket, freeRuns)
 	go l.timer.pump(&l.pumps)
 	ready := make(chan struct{})
 	close(ready)
 	l.drainAll(time.Now())
-	for {
+	units, reload, done := fromDevice, l.opt.Reload, ctx.Done()
+	for done != nil || !l.closed() {
 		now := time.Now()
 		var more <-chan struct{} = ready // something waits to be sent: look for input, do not wait for it
 		if at, ok := l.uplink.due(now); !ok || at.After(now) {
@@ -108,7 +116,7 @@ func (l *loop) run(ctx context.Context) {
 		select {
 		case <-more:
 			l.transmit(now)
-		case u := <-fromDevice:
+		case u := <-units:
 			l.handleUnit(time.Now(), u.unit)
 			freeUnits <- u.buf
 		case d := <-fromSocket:
@@ -119,11 +127,11 @@ func (l *loop) run(ctx context.Context) {
 			l.traceRows(now)
 		case f := <-l.calls:
 			f()
-		case c := <-l.opt.Reload:
+		case c := <-reload:
 			l.reload(c)
-		case <-ctx.Done():
+		case <-done:
 			l.goodbye()
-			return
+			done, units, reload = nil, nil, nil
 		}
 	}
 }
@@ -204,6 +212,7 @@ func (l *loop) handleUnit(now time.Time, unit []byte) {
 // handleRuns gives datagrams from the socket to their peers: d, and what else is
 // there already, so that a loop that falls behind drains the cores less often.
 func (l *loop) handleRuns(now time.Time, d inbound, from <-chan inbound, free chan<- []byte) {
+	l.shed(now)
 	l.handleRun(now, d)
 	free <- d.buf
 	for more := 1; more < socketBuffers; more++ {
@@ -274,6 +283,13 @@ func (l *loop) deliver(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
 
 func (l *loop) deliverInit(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
 	if l.cookies.Loaded(now) {
+		if !handshake.HasCookie(b) {
+			l.shedding.seen++
+			if !l.cookies.MayAnswer(now) {
+				l.drops.flooded++
+				return nil
+			}
+		}
 		if err := l.cookies.Check(b); err != nil {
 			l.drops.badInit++
 			return nil
@@ -303,6 +319,10 @@ func (l *loop) deliverInit(now time.Time, in peer.Inbound, b []byte) *tunnelPeer
 // sendCookie asks who sent an INIT to show that he hears what goes to his
 // address. Nothing is kept of it (H-5).
 func (l *loop) sendCookie(now time.Time, to netip.AddrPort, init []byte) {
+	if !l.cookies.MayAnswer(now) {
+		l.drops.flooded++
+		return
+	}
 	l.drops.cookie++
 	b := l.cookies.AppendCookie(l.out.next()[:0], now, to, init)
 	l.drops.sendError += l.out.add(l.socket, len(b), to)
@@ -357,6 +377,7 @@ func (l *loop) take(p *tunnelPeer) {
 		}
 		l.onEvent(p, e)
 	}
+	l.drainBook(p)
 	p.deadline = p.core.NextDeadline()
 }
 
@@ -392,7 +413,11 @@ func (l *loop) onEvent(p *tunnelPeer, e peer.Event) {
 	name := slog.String("peer", p.config.Name)
 	switch e.Kind {
 	case peer.IndexAdded:
-		l.table.byIndex[e.Index] = p
+		// Indices are drawn at random, and those of a key epoch a peer could search
+		// for: who has one keeps it.
+		if l.table.byIndex[e.Index] == nil {
+			l.table.byIndex[e.Index] = p
+		}
 	case peer.IndexRemoved:
 		if l.table.byIndex[e.Index] == p {
 			delete(l.table.byIndex, e.Index)
@@ -400,28 +425,38 @@ func (l *loop) onEvent(p *tunnelPeer, e peer.Event) {
 	case peer.SessionUp:
 		st := p.core.Status()
 		l.log.Info("session is up", name, slog.String("endpoint", st.Endpoint.String()))
+	case peer.TunnelCommitted:
+		l.log.Debug("both ends have the session", name)
+		l.setCommitted(p, true)
 	case peer.SessionDown:
 		l.log.Info("session is down", name, slog.String("reason", e.Err.Error()))
+		l.setCommitted(p, false)
 	case peer.PathChanged:
 		st := p.core.Status()
 		l.log.Info("peer moved", name, slog.String("endpoint", st.Endpoint.String()))
 	}
 }
 
-// goodbye tells the peers that the tunnel goes down.
+// goodbye begins to close the sessions in agreement with the peers, which
+// takes a moment, and a bounded one where a peer is silent.
 func (l *loop) goodbye() {
 	now := time.Now()
-	l.uplink.shared = false // nothing is sent after this
+	l.uplink.shared = false // nothing of the peers' is held back any more
 	for _, p := range l.table.peers {
-		p.core.Close(now, peer.CloseNormal)
+		p.core.Leave(now)
 		l.drain(now, p)
 	}
+}
+
+// closed reports whether all peers have said their last word.
+func (l *loop) closed() bool {
+	return !slices.ContainsFunc(l.table.peers, func(p *tunnelPeer) bool { return !p.core.Closed() })
 }
 
 // reload follows a changed configuration as far as a running tunnel can.
 func (l *loop) reload(c *config.Config) {
 	if needsRestart(&l.opt.Config.Interface, &c.Interface) {
-		l.log.Warn("reload refused: name, mode, listen, bandwidth, rate and private key take a restart")
+		l.log.Warn("reload refused: name, mode, listen, bandwidth, rate, routes, rekey and private key take a restart")
 		return
 	}
 	if err := l.applyPlan(l.plan(c)); err != nil {
@@ -433,11 +468,17 @@ func (l *loop) reload(c *config.Config) {
 		return
 	}
 	l.opt.Config = c
+	if c.Interface.Routes == config.RoutesCommitted { // a peer that is new has none yet
+		if err := l.applyPlan(l.plan(c)); err != nil {
+			l.log.Error("reload incomplete", slog.Any("error", err))
+		}
+	}
 	l.log.Info("configuration reloaded", slog.Int("peers", len(c.Peers)))
 }
 
 // needsRestart reports a change that a running tunnel cannot follow.
 func needsRestart(was, is *config.Interface) bool {
 	return was.Name != is.Name || was.Mode != is.Mode || was.Listen != is.Listen || was.Bandwidth != is.Bandwidth || was.Rate != is.Rate ||
+		was.Routes != is.Routes || was.Rekey != is.Rekey ||
 		!was.PrivateKey.Equal(is.PrivateKey)
 }

@@ -228,6 +228,7 @@ func TestDeliverDrops(t *testing.T) {
 	initFor := func(caller, called byte) []byte {
 		in, err := handshake.NewInit(time.Now(), handshake.InitConfig{
 			Private: newKey(t, caller), Peer: newKey(t, called).Public(), Index: 1, Random: rand.NewChaCha8([32]byte{1}),
+			Ladder: commitment(t, caller, called),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -323,17 +324,18 @@ func TestInnerAddresses(t *testing.T) {
 	}
 }
 
-// Events of a core keep the table of indices; one that another peer got since stays.
+// Events of a core keep the table of indices; one that another peer has stays there,
+// whoever comes to the same number.
 func TestIndexEvents(t *testing.T) {
 	l, _ := newLoop(t, testConfig(t))
 	one, two := l.table.peers[0], l.table.peers[1]
 	l.onEvent(one, peer.Event{Kind: peer.IndexAdded, Index: 5})
 	l.onEvent(two, peer.Event{Kind: peer.IndexAdded, Index: 5})
-	l.onEvent(one, peer.Event{Kind: peer.IndexRemoved, Index: 5})
-	if l.table.byIndex[5] != two {
-		t.Error("removing an index of one peer took it from another")
-	}
 	l.onEvent(two, peer.Event{Kind: peer.IndexRemoved, Index: 5})
+	if l.table.byIndex[5] != one {
+		t.Error("one peer took an index from another")
+	}
+	l.onEvent(one, peer.Event{Kind: peer.IndexRemoved, Index: 5})
 	if len(l.table.byIndex) != 0 {
 		t.Error("the index is still there")
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/totg/totg/handshake"
 	"github.com/totg/totg/reliability/rate"
+	"github.com/totg/totg/tunnel/agreement"
 	"github.com/totg/totg/tunnel/config"
 	"github.com/totg/totg/tunnel/peer"
 )
@@ -23,8 +24,10 @@ import (
 type tunnelPeer struct {
 	config   config.Peer
 	core     *peer.Peer
+	book     *agreement.Book
 	line     line
 	deadline time.Time // of the core, as of its last drain
+	shared   bool      // both ends are known to have the session
 	dirty    bool      // has input that was not drained yet
 	gone     bool      // removed by a reload
 }
@@ -92,6 +95,7 @@ func (l *loop) setPeers(c *config.Config) error {
 			}
 		}
 		p.config = pc
+		p.book.SetAccept(pc.Agree)
 		static, err := pc.PublicKey.X25519()
 		if err != nil {
 			return fmt.Errorf("peer %q: %w", pc.Name, err)
@@ -105,6 +109,7 @@ func (l *loop) setPeers(c *config.Config) error {
 	for _, p := range old.peers {
 		if !slices.Contains(t.peers, p) {
 			p.gone = true
+			l.dropWaiters(p)
 			p.core.Close(now, peer.CloseNormal)
 			l.drain(now, p)
 			l.uplink.remove(&p.line)
@@ -134,12 +139,19 @@ func (t *peerTable) keep(c config.Peer) *tunnelPeer {
 func (l *loop) newPeer(c *config.Config, pc config.Peer) (*tunnelPeer, error) {
 	cfg := coreConfig(c, pc)
 	cfg.Random = l.random
-	core, err := peer.New(time.Now(), cfg)
-	if err != nil {
+	p := &tunnelPeer{config: pc}
+	now := time.Now()
+	if err := l.newBook(now, p, agreement.Config{
+		Private: cfg.Private, Remote: cfg.Remote, Accept: pc.Agree, Random: l.random,
+	}); err != nil {
 		return nil, err
 	}
-	p := &tunnelPeer{config: pc, core: core}
-	p.line = line{from: core, peer: p}
+	cfg.Agreements = p.book
+	var err error
+	if p.core, err = peer.New(now, cfg); err != nil {
+		return nil, err
+	}
+	p.line = line{from: p.core, peer: p}
 	if pc.Endpoint != "" && !cfg.Endpoint.IsValid() {
 		go l.resolve(p, pc.Endpoint)
 	}
@@ -176,6 +188,7 @@ func coreConfig(c *config.Config, pc config.Peer) peer.Config {
 		Endpoint:  netip.AddrPortFrom(endpoint.Addr().Unmap(), endpoint.Port()),
 		Keepalive: pc.Keepalive, Rate: rate.Config{Mode: rateModes[c.Interface.Rate], Ceiling: int64(c.Interface.Bandwidth)},
 		Redundancy: redundancy, ARQ: c.Interface.ARQ,
+		Rekey:   c.Interface.Rekey,
 		Rules:   pc.Rules,                  // C-7
 		Buffers: bufferQuota(len(c.Peers)), // T-3
 	}

@@ -52,7 +52,7 @@ func (p *tunnelPeer) status() control.PeerStatus {
 		Name: p.config.Name, PublicKey: p.config.PublicKey.Base64(), State: s.State,
 		LastHandshake: s.LastHandshake, LastReceived: s.LastReceived,
 		TxBytes: s.TxBytes, RxBytes: s.RxBytes, TxPackets: s.TxPackets, RxPackets: s.RxPackets,
-		TxDatagrams: s.TxDatagrams, RxDatagrams: s.RxDatagrams, Resent: s.Resent + s.Proactive,
+		TxDatagrams: s.TxDatagrams, RxDatagrams: s.RxDatagrams, Resent: s.Resent + s.Proactive, KeyEpochs: s.Rekeyed,
 		Loss: s.Loss, ReturnLoss: s.ReturnLoss, RTT: s.RTT, RateBits: s.Rate, QueueBytes: int64(s.QueueBytes), DatagramSize: s.Datagram,
 		CapacityBits: s.Capacity, RatePhase: s.Phase, QueueDelay: s.QueueDelay, QueueTarget: s.QueueTarget,
 		Drops: map[string]uint64{},
@@ -85,7 +85,7 @@ func (p *tunnelPeer) channels() (list []control.ChannelStatus) {
 
 func (d *dropCounters) byReason() map[string]uint64 {
 	return nonZero(map[string]uint64{
-		"malformed": d.malformed, "unknown_index": d.unknown, "bad_init": d.badInit, "cookie_sent": d.cookie, "no_peer": d.noPeer,
+		"malformed": d.malformed, "unknown_index": d.unknown, "bad_init": d.badInit, "cookie_sent": d.cookie, "init_flood": d.flooded, "no_peer": d.noPeer,
 		"bad_packet": d.badPacket, "source": d.source, "device_error": d.deviceError, "send_error": d.sendError,
 	})
 }

@@ -141,9 +141,9 @@ func TestPeerStatus(t *testing.T) {
 
 // Every counter has a name in status, and what never happened is left out.
 func TestDropCounters(t *testing.T) {
-	d := dropCounters{1, 2, 3, 9, 4, 5, 6, 7, 8}
+	d := dropCounters{1, 2, 3, 9, 10, 4, 5, 6, 7, 8}
 	want := map[string]uint64{
-		"malformed": 1, "unknown_index": 2, "bad_init": 3, "cookie_sent": 9, "no_peer": 4, "bad_packet": 5, "source": 6,
+		"malformed": 1, "unknown_index": 2, "bad_init": 3, "cookie_sent": 9, "init_flood": 10, "no_peer": 4, "bad_packet": 5, "source": 6,
 		"device_error": 7, "send_error": 8,
 	}
 	if diff := cmp.Diff(want, d.byReason()); diff != "" {

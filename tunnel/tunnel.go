@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/totg/totg/handshake"
@@ -57,6 +58,10 @@ func Run(ctx context.Context, opt Options) (err error) {
 	defer func() { err = errors.Join(err, l.release(), server.Close()) }()
 	if err := l.open(); err != nil {
 		return err
+	}
+	l.agreed.path = votesPath(opt.Config.Interface.Name)
+	if err := l.openVotes(false); err != nil {
+		l.log.Error("named actions are refused", slog.Any("error", err)) // nothing can be stored, so nothing begins
 	}
 	if err := l.setPeers(opt.Config); err != nil {
 		return err
@@ -144,6 +149,7 @@ func (l *loop) release() error {
 		_ = l.device.Close() // the kernel removes it in any case
 	}
 	l.pumps.Wait()
+	errs = append(errs, l.agreed.close())
 	return errors.Join(errs...)
 }
 
@@ -172,7 +178,29 @@ func (l *loop) plan(c *config.Config) route.Plan {
 		return p // Ethernet has no routes to peers
 	}
 	for _, q := range c.Peers {
-		p.Routes = append(p.Routes, q.AllowedIPs...)
+		if c.Interface.Routes != config.RoutesCommitted || l.table.shares(q.PublicKey) {
+			p.Routes = append(p.Routes, q.AllowedIPs...)
+		}
 	}
 	return p
+}
+
+// shares reports whether a peer's end is known to have the session.
+func (t *peerTable) shares(key handshake.PublicKey) bool {
+	return slices.ContainsFunc(t.peers, func(p *tunnelPeer) bool { return p.config.PublicKey == key && p.shared })
+}
+
+// setCommitted notes whether both ends have the session, and has the routes follow
+// where they are to.
+func (l *loop) setCommitted(p *tunnelPeer, shared bool) {
+	if p.shared == shared || p.gone {
+		return
+	}
+	p.shared = shared
+	if l.opt.Config.Interface.Routes != config.RoutesCommitted || l.applied == nil {
+		return
+	}
+	if err := l.applyPlan(l.plan(l.opt.Config)); err != nil {
+		l.log.Error("routes do not follow the session", slog.String("peer", p.config.Name), slog.Any("error", err))
+	}
 }

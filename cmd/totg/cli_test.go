@@ -73,6 +73,25 @@ func (h fakeHandler) Status(_ context.Context, channels bool) (control.Status, e
 	return st, nil
 }
 
+// Agree ends as the name of the action says.
+func (h fakeHandler) Agree(_ context.Context, p control.Proposal) (control.Agreement, error) {
+	a := control.Agreement{Peer: p.Peer, Name: p.Name, Outcome: control.OutcomeCommitted, Receipt: "ab01"}
+	switch p.Name {
+	case "abort":
+		a.Outcome, a.Receipt = control.OutcomeAborted, ""
+	case "doubt":
+		a.Outcome, a.Receipt = control.OutcomeInDoubt, ""
+	}
+	return a, nil
+}
+
+func (h fakeHandler) Agreements(context.Context) ([]control.Agreement, error) {
+	return []control.Agreement{
+		{Peer: "office", Name: "switch-1", Outcome: control.OutcomeCommitted, Receipt: "ab01", Resolved: true},
+		{Peer: "office", Name: "switch-2", Outcome: control.OutcomeInDoubt},
+	}, nil
+}
+
 func (h fakeHandler) Stop() { h.stop() }
 
 // totg is the program as a process of its own.

@@ -62,6 +62,7 @@ var peerFields = []statusField{
 	{"rx_bytes", "number", "bytes of them"},
 	{"tx_datagrams", "number", "outer datagrams sent, receipts and repetitions included"},
 	{"rx_datagrams", "number", "outer datagrams received"},
+	{"key_epochs", "number", "changes to fresh keys within a session"},
 	{"resent", "number", "datagrams that carried a copy or a repair instead of something new"},
 	{"drops", "object", "what was dropped of this peer's: reason to count"},
 	{"channels", "list", "with `--channels`: one object for each channel, the oldest first, at most 64; absent: none"},

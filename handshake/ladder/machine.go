@@ -114,6 +114,39 @@ func (m *Machine) Action() (action uint8, params []byte) { return m.action, m.pa
 // Level is the own level.
 func (m *Machine) Level() Level { return m.own.level }
 
+// Peer tells what is known of the peer: the nonce of its commitment, if one was
+// heard, and whether it has signed over this party's own, from which on no other
+// commitment takes its place.
+func (m *Machine) Peer() (nonce [NonceLen]byte, heard, bound bool) {
+	return m.peer.nonce, m.peer.level >= LevelC, m.peer.level >= LevelD
+}
+
+// Recognizes reports whether a message shows that the peer signed over this
+// party's own nonce: it is about this attempt and no other at the same action.
+// Nothing changes.
+func (m *Machine) Recognizes(b []byte) bool {
+	msg, err := Parse(b)
+	if err != nil || msg.Level < LevelD || msg.Action != m.action || !bytes.Equal(msg.Params, m.params) {
+		return false
+	}
+	p := m.pair
+	p.peer = chain{nonce: msg.Nonce}
+	for l := LevelC; l <= LevelD; l++ {
+		if !m.remote.Verify(p.text(p.role.other(), byte(l)), msg.SigOf(l)) {
+			return false
+		}
+		p.peer.climbTo(l, *msg.SigOf(l))
+	}
+	return true
+}
+
+// Rest ends the repeating of a party that has decided. It still answers.
+func (m *Machine) Rest() {
+	if m.stable.decided() {
+		m.linger = m.now
+	}
+}
+
 // Outcome is what this party knows. A decision counts once it is stable, so
 // that a restart never takes it back.
 func (m *Machine) Outcome() Outcome {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +23,10 @@ const port = 4430
 type tunnel struct {
 	name      string // totg0 if empty
 	mode      string // tun if empty
+	routes    string // always if empty
+	rekey     string // 2m if empty
+	bandwidth string // 40Mbit if empty
+	rate      string // fair if empty
 	listen    string // [::]:4430 if empty
 	addresses []string
 	peers     []peer
@@ -30,14 +35,25 @@ type tunnel struct {
 type peer struct {
 	name, key, endpoint, keepalive string
 	allowed                        []string
+	agree                          []string
+	reliable                       []string // protocols that travel in mode tcp
 }
 
 func (c tunnel) toml() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "[interface]\nname = %q\nprivate_key_file = \"key\"\naddresses = %s\nbandwidth = \"40Mbit\"\n",
-		c.interfaceName(), list(c.addresses))
+	fmt.Fprintf(&b, "[interface]\nname = %q\nprivate_key_file = \"key\"\naddresses = %s\nbandwidth = %q\n",
+		c.interfaceName(), list(c.addresses), cmp.Or(c.bandwidth, "40Mbit"))
 	if c.mode != "" {
 		fmt.Fprintf(&b, "mode = %q\n", c.mode)
+	}
+	if c.routes != "" {
+		fmt.Fprintf(&b, "routes = %q\n", c.routes)
+	}
+	if c.rate != "" {
+		fmt.Fprintf(&b, "rate = %q\n", c.rate)
+	}
+	if c.rekey != "" {
+		fmt.Fprintf(&b, "rekey = %q\n", c.rekey)
 	}
 	if c.listen != "" {
 		fmt.Fprintf(&b, "listen = %q\n", c.listen)
@@ -52,6 +68,12 @@ func (c tunnel) toml() string {
 		}
 		if len(p.allowed) > 0 {
 			fmt.Fprintf(&b, "allowed_ips = %s\n", list(p.allowed))
+		}
+		if len(p.agree) > 0 {
+			fmt.Fprintf(&b, "agree = %s\n", list(p.agree))
+		}
+		if len(p.reliable) > 0 {
+			fmt.Fprintf(&b, "\n[[peer.rule]]\nprotocol = %s\nmode = \"tcp\"\n", list(p.reliable))
 		}
 	}
 	return b.String()
@@ -229,6 +251,7 @@ type peerStatus struct {
 	RxPackets     uint64            `json:"rx_packets"`
 	TxDatagrams   uint64            `json:"tx_datagrams"`
 	RxDatagrams   uint64            `json:"rx_datagrams"`
+	KeyEpochs     uint64            `json:"key_epochs"`
 	RTT           float64           `json:"rtt_seconds"`
 	Drops         map[string]uint64 `json:"drops"`
 }

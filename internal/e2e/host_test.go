@@ -146,7 +146,7 @@ func (h *host) sysctl(name, value string) {
 
 // env has the folder of the host's control sockets: hosts share the file system.
 func (h *host) env() []string {
-	return append(os.Environ(), "TOTG_RUN_DIR="+filepath.Join(h.dir, "run"))
+	return append(os.Environ(), "TOTG_RUN_DIR="+filepath.Join(h.dir, "run"), "TOTG_STATE_DIR="+filepath.Join(h.dir, "state"))
 }
 
 // ping sends one request to an address.

@@ -7,6 +7,7 @@ package simnet
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/totg/totg/handshake"
 	"github.com/totg/totg/internal/link"
+	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/reliability/rate"
 	"github.com/totg/totg/tunnel/flow"
 	"github.com/totg/totg/tunnel/peer"
@@ -29,6 +31,7 @@ type Config struct {
 	// Called leaves out B's knowledge of where A is.
 	Called    bool
 	Keepalive time.Duration
+	Rekey     time.Duration // 0: as usual
 	// Rules of both peers.
 	Rules []flow.Rule
 }
@@ -60,7 +63,7 @@ type Host struct {
 	// Received is called with every unit that the host delivers.
 	Received func(unit []byte)
 	// Events counts what the peer reported.
-	Events [peer.PathChanged + 1]int
+	Events [peer.TunnelCommitted + 1]int
 }
 
 // Net is two hosts and the links between them.
@@ -73,6 +76,9 @@ type Net struct {
 	links [2]*link.Link
 	trace uint64 // hash of everything sent and delivered
 	steps int
+
+	cut    [2]time.Time    // nothing enters the link of that host until then
+	sealed map[uint64]bool // key by its receiver index, and packet number: used
 }
 
 // headerLen is the size of the IP and UDP headers that a datagram would have;
@@ -82,7 +88,7 @@ const headerLen = 28
 // New builds the net. Both hosts start at once.
 func New(cfg Config) (*Net, error) {
 	start := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	n := &Net{cfg: cfg, start: start, now: start, rng: rand.New(rand.NewPCG(cfg.Seed, 0))}
+	n := &Net{sealed: map[uint64]bool{}, cfg: cfg, start: start, now: start, rng: rand.New(rand.NewPCG(cfg.Seed, 0))}
 	for i := range n.links {
 		l, err := link.New(start, cfg.Links[i], rand.New(rand.NewPCG(cfg.Seed, uint64(1+i))))
 		if err != nil {
@@ -137,7 +143,7 @@ func (n *Net) Start(i int) {
 	cfg := peer.Config{
 		Redundancy: peer.AutoRedundancy,
 		Private:    h.key, Remote: other.key.Public(), AES: true, Rate: n.cfg.Rate,
-		Keepalive: n.cfg.Keepalive, Rules: n.cfg.Rules, Random: io.Reader(h.rng),
+		Keepalive: n.cfg.Keepalive, Rekey: n.cfg.Rekey, Rules: n.cfg.Rules, Random: io.Reader(h.rng),
 	}
 	if i == 0 || !n.cfg.Called {
 		cfg.Endpoint = other.addr
@@ -161,12 +167,22 @@ func (n *Net) Close(i int) {
 	h.peer = nil
 }
 
+// Leave has host i leave in agreement with the other. It is down when it has.
+func (n *Net) Leave(i int) {
+	h := n.hosts[i]
+	h.peer.Leave(n.now)
+	h.drain()
+}
+
 // Move gives host i another address.
 func (n *Net) Move(i int) {
 	h := n.hosts[i]
 	b := h.addr.Addr().As4()
 	h.addr = address(i, int(b[3]))
 }
+
+// Cut keeps everything that host i sends from the link for a while.
+func (n *Net) Cut(i int, d time.Duration) { n.cut[i] = n.now.Add(d) }
 
 // Write gives host i a unit to send and reports whether it took it.
 func (n *Net) Write(i int, unit []byte) bool {
@@ -279,6 +295,16 @@ func headerIntact(b []byte) bool {
 
 // transmit sends a datagram of host h.
 func (n *Net) transmit(h *Host, to netip.AddrPort, b []byte) {
+	if b[0] == wire.TypeData && n.cfg.Rekey > 0 { // H-7: no key seals a packet number twice
+		if id := binary.BigEndian.Uint64(b[1:]); n.sealed[id] {
+			n.fail("host %d seals packet number %d again with the key of index %x", h.id, uint32(id), id>>32)
+		} else {
+			n.sealed[id] = true
+		}
+	}
+	if n.now.Before(n.cut[h.id]) {
+		return
+	}
 	var pkt [2048]byte
 	pkt[0], pkt[1], pkt[2] = byte(h.id), h.addr.Addr().As4()[3]-1, to.Addr().As4()[3]
 	size := headerLen + copy(pkt[headerLen:], b)

@@ -76,6 +76,9 @@ func draw(seed uint64) scenario {
 	if r.IntN(3) == 0 { // find the rate
 		s.cfg.Rate = rate.Config{Mode: rate.Mode(r.IntN(2)), Ceiling: int64(pick(0, 1)) * bits}
 	}
+	if r.IntN(2) == 0 {
+		s.cfg.Rekey = time.Second
+	}
 	return s
 }
 

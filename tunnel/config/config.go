@@ -44,6 +44,8 @@ type Interface struct {
 	Rate       RateMode
 	Redundancy Redundancy
 	ARQ        bool // no coding: what is lost is sent again, and nothing else
+	Routes     RouteMode
+	Rekey      time.Duration // how long session keys are used (H-7)
 }
 
 // Peer describes one other end.
@@ -54,6 +56,7 @@ type Peer struct {
 	AllowedIPs   []netip.Prefix
 	PresharedKey handshake.PresharedKey // zero: none
 	Keepalive    time.Duration          // 0: off
+	Agree        []string               // patterns of the names of actions that it may propose
 	Rules        []flow.Rule            // how packets to this peer travel, in the order of the file; the first match wins
 }
 
@@ -64,6 +67,15 @@ type Mode string
 const (
 	ModeTUN Mode = "tun" // IP packets
 	ModeTAP Mode = "tap" // Ethernet frames, one peer
+)
+
+// RouteMode says when the routes to a peer are there.
+type RouteMode string
+
+// The route modes.
+const (
+	RoutesAlways    RouteMode = "always"    // as long as the tunnel runs: nothing leaks past a session that is down
+	RoutesCommitted RouteMode = "committed" // while both ends are known to have the session
 )
 
 // RateMode says how the sending rate is found (G-4).

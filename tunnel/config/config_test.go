@@ -69,6 +69,8 @@ bandwidth = "2.5Mbit"
 rate = "fixed"
 redundancy = 0.25
 arq = true
+routes = "committed"
+rekey = "90s"
 
 [[peer]]
 name = "b"
@@ -76,6 +78,7 @@ public_key = "B_KEY"
 endpoint = "198.51.100.2:4430"
 allowed_ips = ["10.77.0.2/32", "fd77::2/128", "0.0.0.0/0"]
 preshared_key_file = "psk"
+agree = ["switch-*", "backup"]
 keepalive = "1m30s"
 
 [[peer]]
@@ -111,7 +114,7 @@ func TestLoadFull(t *testing.T) {
 			Name: "totg7", Mode: ModeTUN, PrivateKey: private,
 			Addresses: []netip.Prefix{netip.MustParsePrefix("10.77.0.1/24"), netip.MustParsePrefix("fd77::1/64")},
 			Listen:    netip.MustParseAddrPort("0.0.0.0:4431"), MTU: 1400, Bandwidth: 2_500_000, Rate: RateFixed,
-			Redundancy: 0.25, ARQ: true,
+			Redundancy: 0.25, ARQ: true, Routes: RoutesCommitted, Rekey: 90 * time.Second,
 		},
 		Peers: []Peer{
 			{
@@ -119,7 +122,7 @@ func TestLoadFull(t *testing.T) {
 				AllowedIPs: []netip.Prefix{
 					netip.MustParsePrefix("10.77.0.2/32"), netip.MustParsePrefix("fd77::2/128"), netip.MustParsePrefix("0.0.0.0/0"),
 				},
-				PresharedKey: shared, Keepalive: 90 * time.Second,
+				PresharedKey: shared, Keepalive: 90 * time.Second, Agree: []string{"switch-*", "backup"},
 			},
 			{Name: key(c.public).String(), PublicKey: key(c.public), AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.77.0.3/32")}},
 		},

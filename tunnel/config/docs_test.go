@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/totg/totg/tunnel/agreement"
 )
 
 // documented is what docs/configuration.md says about one key.
@@ -119,6 +121,7 @@ func TestDocsLimits(t *testing.T) {
 		"from " + MinBandwidth.String() + " to " + MaxBandwidth.String(),
 		fmt.Sprintf("from 0 to %v", MaxRedundancy),
 		"from " + MinKeepalive.String() + " to " + shortDuration(MaxKeepalive),
+		"from " + MinRekey.String() + " to " + shortDuration(MaxRekey), fmt.Sprintf("up to %d patterns of 1 to %d letters", agreement.MaxPatterns, agreement.MaxName),
 	} {
 		if !strings.Contains(docs, want) {
 			t.Errorf("docs/configuration.md does not say %q", want)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/totg/totg/handshake"
 )
@@ -34,6 +35,8 @@ func (d *decoder) decodeInterface(cfg *Interface) {
 	cfg.Bandwidth = s.bandwidth(cfg.Rate)
 	cfg.Redundancy = s.redundancy()
 	cfg.ARQ = s.arq()
+	cfg.Routes = s.routeMode(cfg.Mode)
+	cfg.Rekey = s.rekey()
 }
 
 // ValidInterfaceName says whether a name can be an interface's, and so a control socket's.
@@ -72,6 +75,42 @@ func (s section) mode() Mode {
 	}
 	s.wrong("mode", quote(text)+" is no mode", `write "tun" (IP packets) or "tap" (Ethernet frames, one peer)`)
 	return ModeTUN
+}
+
+func (s section) routeMode(mode Mode) RouteMode {
+	const key = "routes"
+	text, ok := s.text(key, `"always"`)
+	if !ok {
+		return RoutesAlways
+	}
+	switch m := RouteMode(text); {
+	case mode == ModeTAP:
+		s.wrong(key, "has no meaning in TAP mode, where there are no routes", "remove it")
+	case m == RoutesAlways, m == RoutesCommitted:
+		return m
+	default:
+		s.wrong(key, quote(text)+" is no such mode", `write "always" or "committed"`)
+	}
+	return RoutesAlways
+}
+
+// rekey is how long session keys are used (H-7).
+func (s section) rekey() time.Duration {
+	const key = "rekey"
+	text, ok := s.text(key, `"2m"`)
+	if !ok {
+		return DefaultRekey
+	}
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		s.wrong(key, quote(text)+" is no duration", `write a number and a unit, such as "2m"`)
+	case d < MinRekey || d > MaxRekey:
+		s.wrong(key, quote(text)+" is out of range", fmt.Sprintf(`write a time from "%v" to "%v"`, MinRekey, shortDuration(MaxRekey)))
+	default:
+		return d
+	}
+	return DefaultRekey
 }
 
 func (s section) rateMode() RateMode {

@@ -40,6 +40,11 @@ const (
 	// MaxRedundancy is the largest cap on redundancy other than none: at a loss of 0.99 each datagram is sent a hundred times.
 	MaxRedundancy = 100
 
+	// DefaultRekey is that of H-7. MinRekey is for tests: a switch takes some round trips. MaxRekey keeps forward secrecy
+	// worth its name.
+	DefaultRekey = 2 * time.Minute
+	MinRekey     = time.Second
+	MaxRekey     = time.Hour
 	// MinKeepalive and MaxKeepalive bound a peer's keepalive: less is a flood, more outlives no NAT's memory.
 	MinKeepalive = time.Second
 	MaxKeepalive = time.Hour

@@ -101,7 +101,7 @@ var fileMistakes = []mistake{
 
 var interfaceMistakes = []mistake{
 	{"unknown key", `bandwidth = `, `adresses = []` + "\nbandwidth = ", []string{`:4: interface.adresses: unknown key; did you mean "addresses"?`}},
-	{"unknown key, nothing near", `bandwidth = `, `"colour of\nmoney" = 1` + "\nbandwidth = ", []string{`:4: interface."colour of\nmoney": unknown key; the keys here are name, private_key_file, private_key, addresses, listen, mtu, mode, bandwidth, rate, redundancy, arq`}},
+	{"unknown key, nothing near", `bandwidth = `, `"colour of\nmoney" = 1` + "\nbandwidth = ", []string{`:4: interface."colour of\nmoney": unknown key; the keys here are name, private_key_file, private_key, addresses, listen, mtu, mode, bandwidth, rate, redundancy, arq, routes, rekey`}},
 	{"several", `addresses = ["10.77.0.1/24"]`, "addresses = [\"10.77.0.1\"]\nmtu = 100\nname = \"a b\"", []string{
 		`:3: interface.addresses: "10.77.0.1" has no prefix length; write "10.77.0.1/24"`,
 		`:4: interface.mtu: 100 is out of range; write a number from 576 to 65535`,
@@ -195,6 +195,9 @@ var interfaceMistakes = []mistake{
 	{"redundancy no number", `bandwidth = `, "redundancy = nan\nbandwidth = ", []string{`:4: interface.redundancy: nan is no redundancy; write "auto" or a number from 0 to 100`}},
 	{"redundancy type", `bandwidth = `, "redundancy = false\nbandwidth = ", []string{`:4: interface.redundancy: is a boolean; write "auto" or a number from 0 to 100`}},
 	{"arq type", `bandwidth = `, "arq = \"yes\"\nbandwidth = ", []string{`:4: interface.arq: is a string; write true or false: arq = false`}},
+	{"routes mode", `bandwidth = `, "routes = \"never\"\nbandwidth = ", []string{`:4: interface.routes: "never" is no such mode; write "always" or "committed"`}},
+	{"rekey form", `bandwidth = `, "rekey = \"often\"\nbandwidth = ", []string{`:4: interface.rekey: "often" is no duration; write a number and a unit, such as "2m"`}},
+	{"rekey range", `bandwidth = `, "rekey = \"2h\"\nbandwidth = ", []string{`:4: interface.rekey: "2h" is out of range; write a time from "1s" to "1h"`}},
 	{"arq number", `bandwidth = `, "arq = 1\nbandwidth = ", []string{`:4: interface.arq: is a number; write true or false: arq = false`}},
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/totg/totg/handshake"
+	"github.com/totg/totg/tunnel/agreement"
 )
 
 // peerName keeps names readable in tables, logs and shells.
@@ -67,6 +68,7 @@ func (s section) decodePeer(p *Peer, mode Mode) (allowedLines []int) {
 	p.Name = s.peerName(p.PublicKey)
 	p.Endpoint = s.endpoint()
 	p.Keepalive = s.keepalive()
+	p.Agree = s.agree()
 	p.AllowedIPs, allowedLines = s.allowedIPs(mode)
 	p.Rules = s.rules()
 	return allowedLines
@@ -131,6 +133,28 @@ func (s section) keepalive() time.Duration {
 			fmt.Sprintf(`write a time from "%v" to "%v", or "0s" for none`, MinKeepalive, shortDuration(MaxKeepalive)))
 	}
 	return d
+}
+
+// agree is the patterns of names that the peer may propose to act on together.
+func (s section) agree() (patterns []string) {
+	const key, example = "agree", `"switch-*"`
+	items, ok := s.texts(key, example)
+	if !ok {
+		return nil
+	}
+	if len(items) > agreement.MaxPatterns {
+		s.wrong(key, fmt.Sprintf("holds %d patterns", len(items)), fmt.Sprintf("at most %d are possible", agreement.MaxPatterns))
+		return nil
+	}
+	for _, it := range items {
+		if !agreement.ValidPattern(it.text) {
+			s.wrongAt(it.line, key, quote(it.text)+" is no pattern of names",
+				fmt.Sprintf("use 1 to %d letters, digits, '_', '.', ':', '@', '+', '-', and '*' for any of them, such as %s", agreement.MaxName, example))
+			continue
+		}
+		patterns = append(patterns, it.text)
+	}
+	return patterns
 }
 
 // shortDuration leaves out zero minutes and seconds: "1h".

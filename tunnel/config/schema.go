@@ -32,13 +32,13 @@ const (
 func interfaceKeys() []string {
 	return []string{
 		"name", "private_key_file", "private_key", "addresses", "listen", "mtu", "mode", "bandwidth", "rate",
-		"redundancy", "arq",
+		"redundancy", "arq", "routes", "rekey",
 	}
 }
 
 func peerKeys() []string {
 	return []string{
-		"name", "public_key", "endpoint", "allowed_ips", "preshared_key_file", "preshared_key", "keepalive",
+		"name", "public_key", "endpoint", "allowed_ips", "preshared_key_file", "preshared_key", "keepalive", "agree",
 	}
 }
 

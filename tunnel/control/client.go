@@ -13,13 +13,13 @@ import (
 )
 
 // Query asks the tunnel at a control socket for its status. The error is one line for the user.
-func Query(path string) (Status, error) { return query(path, "status") }
+func Query(path string) (Status, error) { return query(path, cmdStatus) }
 
 // QueryChannels is Query with the channels of each peer.
-func QueryChannels(path string) (Status, error) { return query(path, "channels") }
+func QueryChannels(path string) (Status, error) { return query(path, cmdChannels) }
 
 func query(path, cmd string) (Status, error) {
-	reply, err := ask(path, cmd)
+	reply, err := ask(path, request{Cmd: cmd}, clientTime)
 	if err != nil {
 		return Status{}, err
 	}
@@ -31,7 +31,7 @@ func query(path, cmd string) (Status, error) {
 
 // Stop tells the tunnel at a control socket to end and returns when it has taken back all that it made.
 func Stop(path string) error {
-	reply, err := ask(path, "stop")
+	reply, err := ask(path, request{Cmd: cmdStop}, clientTime)
 	if err != nil {
 		return err
 	}
@@ -46,8 +46,8 @@ func Stop(path string) error {
 	return nil
 }
 
-// ask sends one command and reads the reply.
-func ask(path, cmd string) (response, error) {
+// ask sends one request and reads the reply, within patience.
+func ask(path string, req request, patience time.Duration) (response, error) {
 	name := nameOf(path)
 	conn, err := net.DialTimeout("unix", path, clientTime)
 	switch {
@@ -59,8 +59,8 @@ func ask(path, cmd string) (response, error) {
 		return response{}, fmt.Errorf("interface %s: %w", name, err)
 	}
 	defer conn.Close() //nolint:errcheck // the answer is here, or it is not
-	_ = conn.SetDeadline(time.Now().Add(clientTime))
-	line, err := json.Marshal(request{Cmd: cmd})
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	line, err := json.Marshal(req)
 	if err != nil {
 		return response{}, err
 	}

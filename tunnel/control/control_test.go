@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -51,6 +52,22 @@ type fakeTunnel struct {
 }
 
 func (f *fakeTunnel) Status(context.Context, bool) (Status, error) { return f.status, f.err }
+
+// Agree commits after a while that depends on the name.
+func (f *fakeTunnel) Agree(ctx context.Context, p Proposal) (Agreement, error) {
+	switch p.Name {
+	case "never":
+		<-ctx.Done()
+		return Agreement{}, ctx.Err()
+	case "doubt":
+		return Agreement{Peer: p.Peer, Name: p.Name, Outcome: OutcomeInDoubt}, f.err
+	}
+	return Agreement{Peer: p.Peer, Name: p.Name, Outcome: OutcomeCommitted, Receipt: "ab"}, f.err
+}
+
+func (f *fakeTunnel) Agreements(context.Context) ([]Agreement, error) {
+	return []Agreement{{Peer: "office", Name: "switch", Outcome: OutcomeAborted, Resolved: true}}, f.err
+}
 
 func (f *fakeTunnel) Stop() {
 	f.stopped.Add(1)
@@ -423,3 +440,39 @@ func (readConn) RemoteAddr() net.Addr             { return nil }
 func (readConn) SetDeadline(time.Time) error      { return nil }
 func (readConn) SetReadDeadline(time.Time) error  { return nil }
 func (readConn) SetWriteDeadline(time.Time) error { return nil }
+
+// an outcome passes the socket as it is, a wait is bounded by what the client
+// asked for, and what is remembered is listed.
+func TestAgree(t *testing.T) {
+	runDir(t)
+	path := start(t, &fakeTunnel{})
+	a, err := Agree(path, Proposal{Peer: "office", Name: "switch", Deadline: time.Minute})
+	if want := (Agreement{Peer: "office", Name: "switch", Outcome: OutcomeCommitted, Receipt: "ab"}); err != nil || a != want {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if a, err = Agree(path, Proposal{Peer: "office", Name: "doubt", Deadline: time.Minute}); err != nil || a.Outcome != OutcomeInDoubt {
+		t.Errorf("%+v, %v", a, err)
+	}
+	for _, d := range []time.Duration{0, -time.Second, MaxDeadline + time.Second} {
+		if _, err := Agree(path, Proposal{Peer: "office", Name: "switch", Deadline: d}); err == nil || !strings.Contains(err.Error(), "deadline") {
+			t.Errorf("deadline %v: %v", d, err)
+		}
+	}
+	all, err := Agreements(path)
+	if want := []Agreement{{Peer: "office", Name: "switch", Outcome: OutcomeAborted, Resolved: true}}; err != nil || !slices.Equal(all, want) {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// a refusal of the tunnel reaches the user as it is, and is no outcome.
+func TestAgreeRefused(t *testing.T) {
+	runDir(t)
+	path := start(t, &fakeTunnel{err: errors.New("no such peer; see: totg status")})
+	if a, err := Agree(path, Proposal{Peer: "nobody", Name: "switch", Deadline: time.Minute}); err == nil || a != (Agreement{}) ||
+		!strings.Contains(err.Error(), "no such peer; see: totg status") {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if all, err := Agreements(path); err == nil || all != nil {
+		t.Errorf("%v, %v", all, err)
+	}
+}

@@ -9,6 +9,9 @@ const (
 	MaxChannels = 64       // that are listed of a peer, the oldest
 	maxClients  = 16       // served at a time; more wait in the kernel's queue
 
+	// MaxDeadline bounds the deadline of a proposal: a client waits for so long.
+	MaxDeadline = 24 * time.Hour
+
 	requestTime = 2 * time.Second  // for a client to say what it wants
 	answerTime  = 5 * time.Second  // for the tunnel to answer, and for the client to read that
 	clientTime  = 10 * time.Second // for a whole query, more than a live tunnel takes

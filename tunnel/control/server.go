@@ -1,8 +1,9 @@
 // Package control is the local conversation with a running tunnel: a Unix socket in /run/totg (TOTG_RUN_DIR overrides the
 // folder), one for each interface, over which "totg status" and "totg down" ask the process of "totg up".
 //
-// A client sends one JSON object on a line, {"cmd":"status"}, {"cmd":"channels"} or {"cmd":"stop"}, and gets one in return: {"status":{…}} for the first two,
-// {"ok":true} or {"error":"…"}. The socket has mode 0600, and the server asks the kernel who is calling: root and the
+// A client sends one JSON object on a line, {"cmd":"status"}, {"cmd":"channels"}, {"cmd":"stop"}, {"cmd":"agreements"} or
+// {"cmd":"agree","peer":"…","name":"…","deadline_seconds":10}, and gets one in return: {"status":{…}} for the first two,
+// {"ok":true}, {"agreements":[…]}, {"agreement":{…}} or {"error":"…"}. The socket has mode 0600, and the server asks the kernel who is calling: root and the
 // tunnel's own user are served. Requests are bounded in size, clients in number, and all of it in time, so that a client can
 // hold up neither the tunnel nor other clients for long.
 //
@@ -33,6 +34,10 @@ type Handler interface {
 	// Status gives the current figures, with those of the channels if asked, or
 	// an error when ctx ends first.
 	Status(ctx context.Context, channels bool) (Status, error)
+	// Agree takes part in a named action and returns when it is decided, or at the deadline.
+	Agree(ctx context.Context, p Proposal) (Agreement, error)
+	// Agreements lists what is remembered of named actions.
+	Agreements(ctx context.Context) ([]Agreement, error)
 	// Stop begins the tunnel's end and returns without waiting for it.
 	Stop()
 }
@@ -49,13 +54,28 @@ type Server struct {
 }
 
 type request struct {
-	Cmd string `json:"cmd"`
+	Cmd      string  `json:"cmd"`
+	Peer     string  `json:"peer,omitempty"` // agree
+	Name     string  `json:"name,omitempty"`
+	Deadline float64 `json:"deadline_seconds,omitempty"`
 }
+
+// The commands.
+const (
+	cmdStatus     = "status"
+	cmdChannels   = "channels"
+	cmdStop       = "stop"
+	cmdAgree      = "agree"
+	cmdAgreements = "agreements"
+)
 
 type response struct {
 	Status *Status `json:"status,omitempty"`
 	OK     bool    `json:"ok,omitempty"`
 	Error  string  `json:"error,omitempty"`
+
+	Agreement  *Agreement  `json:"agreement,omitempty"`
+	Agreements []Agreement `json:"agreements,omitempty"`
 }
 
 // Listen takes the control socket at path (see Path). If a live process has it the error is ErrAlreadyUp.
@@ -191,16 +211,26 @@ func answer(ctx context.Context, conn net.Conn, h Handler) (response, func()) {
 		return response{Error: "request is no JSON object"}, nil
 	}
 	switch req.Cmd {
-	case "status", "channels":
+	case cmdStatus, cmdChannels:
 		ctx, cancel := context.WithTimeout(ctx, answerTime)
 		defer cancel()
-		st, err := h.Status(ctx, req.Cmd == "channels")
+		st, err := h.Status(ctx, req.Cmd == cmdChannels)
 		if err != nil {
 			return response{Error: err.Error()}, nil
 		}
 		return response{Status: &st}, nil
-	case "stop":
+	case cmdStop:
 		return response{OK: true}, h.Stop
+	case cmdAgree:
+		return answerAgree(ctx, conn, req, h), nil
+	case cmdAgreements:
+		ctx, cancel := context.WithTimeout(ctx, answerTime)
+		defer cancel()
+		all, err := h.Agreements(ctx)
+		if err != nil {
+			return response{Error: err.Error()}, nil
+		}
+		return response{OK: true, Agreements: all}, nil
 	}
 	return response{Error: "unknown request"}, nil
 }

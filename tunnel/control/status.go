@@ -47,7 +47,8 @@ type PeerStatus struct {
 	RxPackets   uint64 `json:"rx_packets"`
 	TxDatagrams uint64 `json:"tx_datagrams"` // outer datagrams
 	RxDatagrams uint64 `json:"rx_datagrams"`
-	Resent      uint64 `json:"resent"` // datagrams that carried a copy or a repair, not something new
+	KeyEpochs   uint64 `json:"key_epochs"` // changes to fresh keys within a session
+	Resent      uint64 `json:"resent"`     // datagrams that carried a copy or a repair, not something new
 
 	Loss         float64       `json:"loss"`          // share, 0 … 1, of our datagrams that did not arrive
 	ReturnLoss   float64       `json:"return_loss"`   // share of the peer's receipts that did not arrive here

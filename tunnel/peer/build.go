@@ -40,11 +40,12 @@ func (p *Peer) pollSession(buf []byte) int {
 		return b.finish(buf)
 	}
 	if size < minDatagram { // until the address is validated or sends more
-		p.held, p.heldUntil = true, p.path.probe.deadline()
+		p.held, p.heldUntil = true, p.probeDeadline()
 		return 0
 	}
 	empty := len(b.dst)
 	b.appendReceipt()
+	b.appendLadder()
 	b.appendPathControl()
 	b.appendSymbol()
 	if len(b.dst) == empty {
@@ -236,7 +237,7 @@ func (b *builder) newData(c flow.Class, room int) reliability.Transmission {
 		p.inner.Sent(ticket, t.Block())
 	}
 	for _, l := range s.touched {
-		l.block = t.Block() + 1
+		l.block = max(l.block, t.Block()+1)
 	}
 	return t
 }

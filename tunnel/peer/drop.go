@@ -60,9 +60,10 @@ type EventKind uint8
 
 // The kinds.
 const (
-	IndexAdded   EventKind = iota + 1 // datagrams for Index are this peer's
-	IndexRemoved                      // … no longer
-	SessionUp                         // keys are confirmed by the peer
-	SessionDown                       // the session ended, see Err
-	PathChanged                       // the peer's address is another now
+	IndexAdded      EventKind = iota + 1 // datagrams for Index are this peer's
+	IndexRemoved                         // … no longer
+	SessionUp                            // keys are confirmed by the peer
+	SessionDown                          // the session ended, see Err
+	PathChanged                          // the peer's address is another now
+	TunnelCommitted                      // both are known to have the session
 )

@@ -3,15 +3,16 @@ package peer
 import (
 	"encoding/binary"
 
+	"github.com/totg/totg/handshake/ladder"
 	"github.com/totg/totg/internal/wire"
 )
 
 // Frame types (W-3). SOURCE, REPAIR, RECEIPT and ECHO belong to package
-// reliability. LADDER (0x05) is reserved: this version does not send it and
-// treats it as unknown.
+// reliability.
 const (
 	framePadding       = 0x00
 	framePing          = 0x01
+	frameLadder        = 0x05
 	framePathChallenge = 0x06
 	framePathResponse  = 0x07
 	frameClose         = 0x08
@@ -56,7 +57,13 @@ func (e *CloseError) Error() string {
 	return side + ": " + e.Code.String() + ": " + e.Reason
 }
 
-const pathFrameLen = 1 + 8
+const (
+	pathFrameLen = 1 + 8
+	// A LADDER frame is its type, the length of the message as u16, and the message
+	//
+	ladderFrameLen = 1 + 2
+	ladderFrameMax = ladderFrameLen + ladder.MaxMessage
+)
 
 // appendPath appends a PATH_CHALLENGE or PATH_RESPONSE frame: the type and 8
 // bytes that only a host at the other end of the path can return (H-8, W-4).

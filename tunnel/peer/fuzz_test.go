@@ -17,6 +17,9 @@ func FuzzFrames(f *testing.F) {
 	f.Add([]byte{0, 1, 6, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0})
 	f.Add([]byte{0, 2, 3, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 9})
 	f.Add([]byte{0, 8, 0, 1, 2, 'o', 'k'})
+	f.Add([]byte{0, 5, 0, 3, 1, 5, 0})
+	f.Add(append([]byte{0, 5, 0, 100, 1, 5, 1, 'x'}, make([]byte, 96)...))
+	f.Add(append([]byte{0, 5, 0, 103, 1, 2, 4, 0, 0, 0, 1}, make([]byte, 96)...))
 	f.Fuzz(func(t *testing.T, plain []byte) {
 		if len(plain) == 0 || len(plain) > 1400 {
 			return

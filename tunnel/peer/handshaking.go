@@ -3,10 +3,12 @@ package peer
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"net/netip"
 	"time"
 
 	"github.com/totg/totg/handshake"
+	"github.com/totg/totg/handshake/ladder"
 	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/tunnel/flow"
 )
@@ -14,6 +16,7 @@ import (
 // attempt is our INIT on its way (H-4).
 type attempt struct {
 	init   *handshake.Initiator
+	up     *ladder.Machine
 	flood  handshake.Flood
 	index  uint32
 	to     netip.AddrPort
@@ -32,13 +35,19 @@ type pending struct {
 	credit  int // bytes that may go there (H-4)
 }
 
-// startAttempt sends a fresh INIT unless one is on its way or nobody knows
-// where to.
+// startAttempt sends a fresh INIT unless one is on its way, the peer's own was just
+// answered, or nobody knows where to.
 func (p *Peer) startAttempt() {
-	if p.attempt == nil && p.target(0).IsValid() && !p.down {
+	if p.attempt == nil && !p.answering() && p.target(0).IsValid() && !p.down {
 		p.newAttempt(0)
 	}
 }
+
+// answering reports whether the peer calls and has not used the answer yet. A call
+// of ours would cross it, and the session that wins would cost what was sent under
+// the other. It is heard of again and again until it has the answer, and one that is
+// not is no reason to wait: it may be a recording (H-6).
+func (p *Peer) answering() bool { return p.next != nil && p.now.Before(p.next.until) }
 
 // target is where to call the peer: where it was last and where it should be,
 // in turn. An address that was never validated gets no flood of INITs (H-8).
@@ -52,15 +61,16 @@ func (p *Peer) target(number int) netip.AddrPort {
 
 func (p *Peer) newAttempt(number int) {
 	index := p.newIndex()
+	up := p.newUp()
 	in, err := handshake.NewInit(p.now, handshake.InitConfig{
 		Private: p.cfg.Private, Peer: p.cfg.Remote, PSK: p.cfg.PSK, Index: index,
-		Params: p.params(), Random: p.cfg.Random,
+		Params: p.params(), Ladder: p.ladderBytes(up), Random: p.cfg.Random, // H-3
 	})
 	if err != nil {
 		panic("peer: " + err.Error()) // the keys were checked by New
 	}
 	p.attempt = &attempt{
-		init: in, flood: handshake.NewFlood(p.now, p.jitter), index: index,
+		init: in, up: up, flood: handshake.NewFlood(p.now, p.jitter), index: index,
 		to: p.target(number), start: p.now, number: number,
 	}
 	p.emit(Event{Kind: IndexAdded, Index: index})
@@ -98,7 +108,7 @@ func (p *Peer) handleInit(from Inbound, in *handshake.Init, raw []byte) DropReas
 	}
 	if q := p.next; q != nil && handshake.SameInit(q.init, raw) {
 		if from.From == q.from {
-			q.credit += amplification * len(raw)
+			q.credit = min(q.credit+amplification*len(raw), math.MaxInt32)
 			q.until = p.now.Add(respFloodTime)
 		}
 		return DropNone
@@ -109,14 +119,18 @@ func (p *Peer) handleInit(from Inbound, in *handshake.Init, raw []byte) DropReas
 	if a := p.attempt; a != nil && p.local.Less(p.cfg.Remote) && p.now.Sub(a.start) < crossedGrace {
 		return DropCrossed
 	}
+	up := p.newUp()
+	if up.Handle(p.now, in.Ladder) != ladder.DropNone {
+		return DropInit
+	}
 	index := p.newIndex()
 	resp, keys, err := in.Respond(handshake.RespondConfig{
-		PSK: p.cfg.PSK, Index: index, Params: p.params(), Random: p.cfg.Random,
+		PSK: p.cfg.PSK, Index: index, Params: p.params(), Ladder: p.ladderBytes(up), Random: p.cfg.Random, // H-3
 	})
 	if err != nil {
 		return DropInit
 	}
-	s, err := p.newSession(keys)
+	s, err := p.newSession(keys, up)
 	if err != nil {
 		return DropInit
 	}
@@ -125,11 +139,21 @@ func (p *Peer) handleInit(from Inbound, in *handshake.Init, raw []byte) DropReas
 	p.newest = in.Timestamp
 	p.next = &pending{
 		session: s, init: bytes.Clone(raw), resp: resp, flood: handshake.NewFlood(p.now, p.jitter),
-		until: p.now.Add(respFloodTime), from: from.From, credit: amplification * len(raw),
+		until: p.now.Add(respFloodTime), from: from.From, credit: p.respCredit(from.From, len(raw)),
 	}
 	p.timers[timerPending] = p.now.Add(pendingTime)
 	p.emit(Event{Kind: IndexAdded, Index: index})
 	return DropNone
+}
+
+// respCredit is how many bytes of RESPs an INIT of n bytes may cause: three times
+// its own, but to where the user says that the peer is, or where it was shown to be
+// (H-4, H-8).
+func (p *Peer) respCredit(from netip.AddrPort, n int) int {
+	if from == p.cfg.Endpoint || from == p.path.proven {
+		return math.MaxInt32
+	}
+	return amplification * n
 }
 
 // handleResp completes our INIT.
@@ -142,7 +166,10 @@ func (p *Peer) handleResp(in Inbound, b []byte) DropReason {
 	if err != nil {
 		return DropResp
 	}
-	s, err := p.newSession(keys)
+	if a.up.Handle(p.now, keys.RemoteLadder) != ladder.DropNone {
+		return DropResp // a fresh INIT will follow
+	}
+	s, err := p.newSession(keys, a.up)
 	if err != nil {
 		return DropResp
 	}
@@ -159,6 +186,8 @@ func (p *Peer) handleResp(in Inbound, b []byte) DropReason {
 	// and again until it answers (H-3).
 	flood := handshake.NewFlood(p.now, p.jitter)
 	s.confirm = &flood
+	p.onKeyed(s)
+	p.onUp(s)
 	return DropNone
 }
 
@@ -193,6 +222,7 @@ func (p *Peer) promote(from netip.AddrPort) {
 		p.path.validate()
 	}
 	p.path.size = baseDatagram
+	p.onKeyed(p.cur)
 	p.emit(Event{Kind: SessionUp})
 	p.searchSize()
 }
@@ -217,13 +247,15 @@ func (p *Peer) dropSession(why *CloseError) {
 	p.program.end()
 	s.headers.restore(p.queue.Head(flow.Stream).B)
 	s.keys.Wipe()
+	p.dropNext(s)
+	p.dropOld(s)
 	p.emit(Event{Kind: IndexRemoved, Index: s.keys.LocalIndex})
 	if why != nil {
 		p.emit(Event{Kind: SessionDown, Err: why})
 	}
 	p.cur, p.pingDue, p.path.probe = nil, false, probe{}
 	p.inner.Reset()
-	for _, t := range [...]timer{timerDead, timerKeepalive, timerPath, timerQuiet} {
+	for _, t := range [...]timer{timerDead, timerKeepalive, timerPath, timerQuiet, timerRekey, timerLeave} {
 		p.timers[t] = time.Time{}
 	}
 }
@@ -248,24 +280,26 @@ func (p *Peer) pollHandshake(buf []byte) (n int, to netip.AddrPort) {
 
 // flood copies INIT or RESP to buf and charges it to the budget (H-4).
 func (p *Peer) flood(buf, datagram []byte) int {
-	bits := float64(8 * (len(datagram) + overheadIPv6))
-	p.floodNext = p.now.Add(time.Duration(bits / (floodShare * float64(floodRate(p.cfg.Rate.Ceiling))) * float64(time.Second)))
+	p.floodNext = p.now.Add(shareTime(len(datagram), floodRate(p.cfg.Rate.Ceiling)))
 	return copy(buf, datagram)
+}
+
+// shareTime is how long n bytes take at the share of a rate for what is flooded.
+func shareTime(n int, rate int64) time.Duration {
+	bits := float64(8 * (n + overheadIPv6))
+	return time.Duration(bits / (floodShare * float64(rate)) * float64(time.Second))
 }
 
 // handshakeDeadline is when pollHandshake or the confirmation has work next.
 func (p *Peer) handshakeDeadline() time.Time {
 	var d time.Time
 	if p.attempt != nil {
-		d = earlier(d, p.attempt.flood.Deadline())
+		d = earlier(d, p.floodAt(&p.attempt.flood))
 	}
 	if q := p.next; q != nil && q.credit >= len(q.resp) {
-		if at := q.flood.Deadline(); !at.After(q.until) {
+		if at := p.floodAt(&q.flood); !at.After(q.until) {
 			d = earlier(d, at)
 		}
-	}
-	if !d.IsZero() && d.Before(p.floodNext) {
-		d = p.floodNext
 	}
 	if p.cur != nil && p.cur.confirm != nil {
 		d = earlier(d, p.cur.confirm.Deadline())
@@ -273,10 +307,19 @@ func (p *Peer) handshakeDeadline() time.Time {
 	return d
 }
 
+// floodAt is when the next datagram of a flood may leave: when it is due and the
+// budget allows it.
+func (p *Peer) floodAt(f *handshake.Flood) time.Time {
+	if at := f.Deadline(); at.After(p.floodNext) {
+		return at
+	}
+	return p.floodNext
+}
+
 // sessionOf returns the session of a receiver index and whether it still waits
 // for its first datagram.
 func (p *Peer) sessionOf(index uint32) (s *session, promote bool) {
-	if p.cur != nil && p.cur.keys.LocalIndex == index {
+	if p.cur != nil && p.cur.keyOf(index) != nil {
 		return p.cur, false
 	}
 	if p.next != nil && p.next.session.keys.LocalIndex == index {

@@ -24,9 +24,10 @@ const (
 	// datagram that already carries a receipt.
 	minSymbol = 256
 	// minHelloSymbol is the same while the path is measured with small datagrams
-	// (G-3): a message of a channel handshake fits, and a piece of a unit beside
-	// the COOKIE that opens its channel.
-	minHelloSymbol = reliability.SymbolOverhead + channel.SegmentHeaderLen + channel.EarlySegmentLen + minPiece
+	// (G-3): a message of a channel handshake fits, a piece of a unit beside the
+	// COOKIE that opens its channel, and the packet that most conversations begin
+	// with: a SYN, an echo request of 84 bytes, or as much UDP, as the device gives them.
+	minHelloSymbol = reliability.SymbolOverhead + channel.SegmentHeaderLen + max(channel.EarlySegmentLen+minPiece, 1+flow.VirtioLen+84)
 	// minDatagram is the least amplification credit worth a datagram: it must
 	// hold a receipt. minProbe is the least for a challenge alone.
 	minDatagram, minProbe = 320, 64
@@ -132,6 +133,36 @@ const (
 	// INIT when both call at once; then it answers the peer's, which may be the
 	// only one that can get through.
 	crossedGrace = time.Second
+)
+
+// Ladders and key epochs (X-3, H-7).
+const (
+	// DefaultRekey is how long keys are used before a switch is begun.
+	DefaultRekey = 2 * time.Minute
+	// MinRekey is the least: a switch takes some round trips.
+	MinRekey = time.Second
+	// rekeyLeast is the least age of keys at which the peer may begin another
+	// switch: it may have a shorter time than this host, and be hostile.
+	rekeyLeast = MinRekey / 2
+	// maxEpochDatagrams is how many datagrams one key seals before a switch is
+	// begun.
+	maxEpochDatagrams = 1 << 32
+	// overlapMin is the least time for which the old receiving key outlives the
+	// peer's switch.
+	overlapMin = time.Second
+	// rekeyPause is the least wait before a switch that could not begin is tried
+	// again.
+	rekeyPause = 100 * time.Millisecond
+	// A host that leaves waits so long for the peer's vote: a ladder takes three
+	// round trips, and more where datagrams are lost.
+	leaveRTTs          = 25
+	leaveMin, leaveMax = 100 * time.Millisecond, time.Second
+	// ladderAgain is the wait for a datagram with room for a ladder message.
+	ladderAgain = 5 * time.Millisecond
+	// ladderRate and ladderBurst bound the ladder messages of the peer that are
+	// looked at, per second and at once: one may cost a dozen signatures, about a
+	// millisecond of a slow core. One attempt is repeated 50 times a second (H-4).
+	ladderRate, ladderBurst = 200, 50
 )
 
 // Liveness: a peer that restarted has no key for us and cannot say so.

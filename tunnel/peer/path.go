@@ -115,8 +115,18 @@ func (p *Peer) searchSize() {
 
 // probeDue reports whether a probe belongs into the next datagram.
 func (p *Peer) probeDue() bool {
+	at := p.probeDeadline()
+	return !at.IsZero() && !p.now.Before(at)
+}
+
+// probeDeadline is when a probe has work next, zero for not before an input: one
+// for a size waits until the path was measured, for its datagrams are large (G-3).
+func (p *Peer) probeDeadline() time.Time {
 	q := &p.path.probe
-	return q.active && !p.now.Before(q.next)
+	if q.size > 0 && p.path.validated && p.cur != nil && p.cur.sender.Measuring() {
+		return time.Time{}
+	}
+	return q.deadline()
 }
 
 // onProbeSent schedules the next try, or ends the probe.

@@ -13,6 +13,7 @@ import (
 	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/reliability"
 	"github.com/totg/totg/reliability/rate"
+	"github.com/totg/totg/tunnel/agreement"
 	"github.com/totg/totg/tunnel/flow"
 )
 
@@ -50,6 +51,11 @@ type Config struct {
 	// Units: the peers carry a program's units, on channels that the program
 	// opens (OpenChannel, WriteUnit, ReadUnit), and no inner packets.
 	Units bool
+	// Rekey is how long keys are used; 0 means DefaultRekey (H-7).
+	Rekey time.Duration
+	// Agreements are the named actions with the peer; nil: none. The caller
+	// polls their events, and this Peer their messages.
+	Agreements *agreement.Book
 	// Random gives keys, indices and jitter; it must never fail.
 	Random io.Reader
 }
@@ -57,6 +63,9 @@ type Config struct {
 func (c *Config) validate() error {
 	if c.MaxDatagram == 0 {
 		c.MaxDatagram = DefaultMaxDatagram
+	}
+	if c.Rekey == 0 {
+		c.Rekey = DefaultRekey
 	}
 	switch {
 	case c.Random == nil:
@@ -67,6 +76,8 @@ func (c *Config) validate() error {
 		return errors.New("peer: negative redundancy")
 	case c.MaxDatagram < baseDatagram || c.MaxDatagram > DefaultMaxDatagram:
 		return fmt.Errorf("peer: datagram of %d bytes, want %d to %d", c.MaxDatagram, baseDatagram, DefaultMaxDatagram)
+	case c.Rekey < MinRekey:
+		return fmt.Errorf("peer: keys for %v, want at least %v", c.Rekey, MinRekey)
 	case c.Buffers < 0 || c.Buffers > 0 && c.Buffers < minBuffers:
 		return fmt.Errorf("peer: buffers of %d bytes, want %d", c.Buffers, minBuffers)
 	case c.Keepalive < 0:
@@ -96,6 +107,9 @@ const (
 	timerKeepalive              // time for a sign of life
 	timerPath                   // time to search a larger datagram
 	timerQuiet                  // the peer stopped sending
+	timerRekey                  // time for the next key epoch
+	timerOld                    // end of the old receiving key
+	timerLeave                  // end of the session that is to be closed
 	numTimers
 )
 
@@ -124,9 +138,11 @@ type Peer struct {
 	held      bool      // something may wait for pacing or for the path
 	heldUntil time.Time // zero: until an input changes it
 	down      bool
+	leaving   bool // Leave was called
 	events    []Event
 	floodNext time.Time // INIT and RESP wait until then
 	goodbye   goodbye
+	ladders   ladders
 	stats     Counters
 	drops     [NumDropReasons]uint64
 }
@@ -246,6 +262,7 @@ func (p *Peer) Poll(now time.Time, buf []byte) (n int, to netip.AddrPort, ok boo
 	if n, to = p.pollHandshake(buf); n > 0 {
 		return n, to, true
 	}
+	p.callForLadders()
 	if n = p.pollSession(buf); n > 0 {
 		return n, p.path.addr, true
 	}
@@ -290,19 +307,22 @@ func (p *Peer) PollEvent() (Event, bool) {
 
 // NextDeadline is when HandleTimeout must be called: zero for never.
 func (p *Peer) NextDeadline() time.Time {
-	d := p.handshakeDeadline()
+	if p.down {
+		return time.Time{}
+	}
+	d := earlier(p.handshakeDeadline(), p.idleDeadline())
 	for _, t := range p.timers {
 		d = earlier(d, t)
 	}
 	s := p.cur
-	if s == nil || p.down {
+	if s == nil {
 		return d
 	}
 	d = earlier(earlier(d, s.sender.Deadline()), s.mux.Deadline())
 	if p.held {
 		return earlier(d, p.heldUntil)
 	}
-	d = earlier(d, p.path.probe.deadline())
+	d = earlier(earlier(d, p.probeDeadline()), p.ladderDeadline())
 	return earlier(d, s.receiver.ReceiptDeadline(p.loaded()))
 }
 
@@ -320,6 +340,7 @@ func (p *Peer) advance(now time.Time) {
 			p.fire(t)
 		}
 	}
+	p.tendLadders()
 	s := p.cur
 	if s == nil {
 		return
@@ -357,6 +378,12 @@ func (p *Peer) fire(t timer) {
 		p.searchSize()
 	case timerQuiet:
 		p.pingDue = p.cur != nil
+	case timerRekey:
+		p.onRekeyTimer()
+	case timerOld:
+		p.dropOld(p.cur)
+	case timerLeave:
+		p.onLeaveTimer()
 	case numTimers:
 	}
 }

@@ -86,6 +86,14 @@ func (p *Peer) useModes(s *session) {
 		s.pools.use(c, fallback(c))
 	}
 	s.pools.use(flow.Interactive, channel.ModeStreaming2)
+	list := presets()
+	modes := make([]channel.Capabilities, len(list))
+	for i, x := range list {
+		modes[i] = x.mode
+	}
+	for i, h := range s.mux.Preset(modes) {
+		s.pools.by[list[i].class][list[i].mode].base = h
+	}
 	for i := range p.cfg.Rules {
 		for _, c := range p.cfg.Rules[i].Classes() {
 			s.pools.use(c, fallback(c))
@@ -93,6 +101,24 @@ func (p *Peer) useModes(s *session) {
 		}
 	}
 	p.refill(s)
+}
+
+// preset is a channel that every session has from the beginning, for the packets
+// that come before a handshake could end (C-6).
+type preset struct {
+	class flow.Class
+	mode  channel.Capabilities
+}
+
+// presets are the channels of the defaults, in the order of their ids, the same at
+// both ends (docs/protocol.md, section 6).
+func presets() [4]preset {
+	return [...]preset{
+		{flow.Stream, fallback(flow.Stream)},
+		{flow.Interactive, fallback(flow.Interactive)},
+		{flow.Message, fallback(flow.Message)},
+		{flow.Interactive, channel.ModeStreaming2},
+	}
 }
 
 // each calls f for every pool in use.
@@ -116,6 +142,10 @@ func (p *Peer) refill(s *session) {
 	s.pools.each(func(_ flow.Class, m *pool) {
 		if s.mux.State(m.base) == channel.Closed {
 			m.base = p.open(s, m.mode)
+		}
+		if s.sender.Measuring() { // its few small datagrams are for packets (G-3)
+			s.pools.short = true
+			return
 		}
 		for s.mux.State(m.base) == channel.Established && len(m.ready) < warm {
 			h := p.open(s, m.mode)
@@ -154,12 +184,13 @@ func (p *Peer) laneFor(s *session, c flow.Class, u *flow.Unit) *lane {
 }
 
 // assign gives a flow a channel: one of its own as soon as what it sent on another
-// is known to have arrived, so that no packet overtakes one before it.
+// is known to have arrived, and nothing of it is in the symbol that is being made, so
+// that no packet overtakes one before it.
 func (p *Peer) assign(s *session, m *pool, number uint8) *lane {
 	i := int(number) % len(m.lanes)
 	l := &m.lanes[i]
 	alive := s.mux.CanSend(l.h)
-	if alive && (l.own || l.block > s.sender.OldestBlock()) {
+	if alive && (l.own || l.block > s.sender.OldestBlock() || slices.Contains(s.touched, l)) {
 		return l
 	}
 	for k, h := range m.ready {

@@ -112,3 +112,29 @@ func TestIdleChannels(t *testing.T) {
 		t.Error("a flow that comes back waits")
 	}
 }
+
+// C-6: a flow gets a channel of its own when what it sent on the first of its mode
+// has arrived, but not in the middle of a symbol that already holds some of it: what
+// comes after would overtake that.
+func TestFlowMovesWhenNothingCanOvertake(t *testing.T) {
+	d := newDuo(t, nil)
+	d.connect()
+	d.pass(time.Second)
+	s := d.p[0].cur
+	m := &s.pools.by[flow.Stream][channel.ModeTCP]
+	l := &m.lanes[5]
+	*l = lane{h: m.base, block: s.sender.OldestBlock()} // all of it has arrived
+	s.touched = append(s.touched[:0], l)
+	if got := d.p[0].assign(s, m, 5); got.own || got.h != m.base {
+		t.Error("moved within a symbol")
+	}
+	s.touched = s.touched[:0]
+	l.block = s.sender.OldestBlock() + 1
+	if got := d.p[0].assign(s, m, 5); got.own {
+		t.Error("moved while something is on its way")
+	}
+	l.block = s.sender.OldestBlock()
+	if got := d.p[0].assign(s, m, 5); !got.own || got.h == m.base {
+		t.Error("not moved")
+	}
+}

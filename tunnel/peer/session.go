@@ -7,6 +7,7 @@ import (
 
 	"github.com/totg/totg/channel"
 	"github.com/totg/totg/handshake"
+	"github.com/totg/totg/handshake/ladder"
 	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/reliability"
 	"github.com/totg/totg/tunnel/flow"
@@ -36,6 +37,14 @@ type session struct {
 	oldest  uint64    // block that the sender waited for longest
 	since   time.Time // … and since when
 	confirm *handshake.Flood
+
+	up        *ladder.Machine // brings the tunnel up
+	committed bool            // … and did
+	rekey     *rekey          // the newest switch of the key epoch, nil before the first
+	leave     *ladder.Machine // ends the session, nil: nobody wants to
+	old       oldEpoch
+	keyed     time.Time // when the present keys came into use
+	keyedPN   uint64    // … and from which packet number on
 }
 
 // class is the traffic class in which an inner class travels.
@@ -52,7 +61,7 @@ func class(c flow.Class) reliability.Class {
 
 // newSession builds the state of fresh keys and asks for the channels that
 // inner packets need.
-func (p *Peer) newSession(keys *handshake.Session) (*session, error) {
+func (p *Peer) newSession(keys *handshake.Session, up *ladder.Machine) (*session, error) {
 	segments, window := p.cfg.buffers()
 	mux, err := channel.NewMux(p.now, channel.Config{
 		Local: p.local, Remote: p.cfg.Remote, Random: p.cfg.Random, Limits: channel.Limits{Channels: maxChannels, BufferBytes: segments},
@@ -61,7 +70,7 @@ func (p *Peer) newSession(keys *handshake.Session) (*session, error) {
 		return nil, err
 	}
 	s := &session{
-		keys: keys, created: p.now, lastRx: p.now, since: p.now, mux: mux,
+		keys: keys, up: up, created: p.now, lastRx: p.now, since: p.now, mux: mux,
 		sender: reliability.NewSender(p.now, reliability.SenderConfig{
 			Rate: p.cfg.Rate, Redundancy: p.cfg.Redundancy, ARQ: p.cfg.ARQ,
 		}),
@@ -86,7 +95,7 @@ func (p *Peer) handleData(in Inbound, b []byte) DropReason {
 	if !s.replay.Check(pn) {
 		return DropReplay
 	}
-	plain, err := s.keys.Recv.Open(b[headerLen:headerLen], b[:headerLen], b[headerLen:], 0, pn)
+	plain, err := s.keyOf(index).Open(b[headerLen:headerLen], b[:headerLen], b[headerLen:], 0, pn)
 	if err != nil {
 		return DropAuth
 	}
@@ -94,6 +103,7 @@ func (p *Peer) handleData(in Inbound, b []byte) DropReason {
 	if promote {
 		p.promote(in.From)
 	}
+	p.onOpened(s, index)
 	newest := !s.arrived || pn > s.largest
 	if newest {
 		s.arrived, s.largest = true, pn
@@ -161,6 +171,9 @@ func (p *Peer) handleFrame(s *session, in Inbound, r *wire.Reader, a *reliabilit
 			return p.handleRepair(s, r)
 		}
 		return p.handleSource(s, r)
+	case frameLadder:
+		a.Eliciting = true
+		return p.handleLadder(s, r)
 	case reliability.FrameReceipt:
 		return p.handleReceipt(s, r)
 	case reliability.FrameEcho:

@@ -23,6 +23,7 @@ type Counters struct {
 	Suppressed           uint64 // inner TCP segments sent again while the first was on its way
 	Closed               uint64 // that this side ended by CLOSE
 	BlackHoles           uint64 // datagram sizes that stopped arriving
+	Rekeyed              uint64 // switches of the key epoch
 	ChannelsClosed       uint64 // by either side, but for idleness
 }
 
