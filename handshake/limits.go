@@ -111,8 +111,8 @@ const (
 	// answered by a COOKIE: as long as a flood goes on, and a while more.
 	loadFor = 10 * time.Second
 	// CookieRate and cookieBurst bound the COOKIEs, per second and at once. Sending
-	// one costs the kernel several times what making it costs: so many take a
-	// twentieth of a core. Under a flood of ten times that, a tenth of a peer's INITs
-	// is answered, of which it sends fifty a second (H-4).
-	CookieRate, cookieBurst = 5000, 100
+	// one costs the kernel several times what making it costs: so many take a tenth
+	// of a core. Under a flood of 50,000 a second a sixth of a peer's INITs is
+	// answered, of which it sends fifty a second (H-4).
+	CookieRate, cookieBurst = 8000, 100
 )

@@ -14,8 +14,8 @@ const (
 	// what arrives: a flood has at most that long to fill the socket.
 	shedInterval = 200 * time.Millisecond
 	// shedRate is how many INITs without a cookie a second are let in under a
-	// flood, twice those that are answered.
-	shedRate = 2 * handshake.CookieRate
+	// flood, a few more than are answered: what arrives is uneven.
+	shedRate = handshake.CookieRate * 5 / 4
 )
 
 // shedding has the kernel drop most of a flood of INITs, for each that wakes the

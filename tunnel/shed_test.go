@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// H-5: the share of INITs that the kernel keeps follows the flood: so much gets in as
-// can be answered twice over, and all when there is none.
+// H-5: the share of INITs that the kernel keeps follows the flood: a little more gets
+// in than can be answered, and all when there is none.
 func TestShedding(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	s := shedding{since: now}
