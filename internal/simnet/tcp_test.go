@@ -194,7 +194,7 @@ func streamCells() []streamCell {
 		{5, 600 * ms, 0.01, 5 * ms, 1, 8, 0.60},
 		{20, 600 * ms, 0.01, 5 * ms, 1, 2, 0.50},
 		{20, 600 * ms, 0.1, 5 * ms, 1, 2, 0.45},
-		{20, 600 * ms, 0.1, 5 * ms, 4, 2, 0.40},
+		{20, 600 * ms, 0.1, 5 * ms, 4, 2, 0.55},
 		{100, 45 * ms, 0.01, 8 * ms, 1, 1, 0.50},
 	} {
 		name := fmt.Sprintf("%dM-%v-%v-j%v-%d", c.mbits, c.rtt, c.loss, c.jitter, c.streams)
