@@ -227,6 +227,16 @@ func (s *blockStore) finish(id uint64) {
 	s.close(id)
 }
 
+// shown reports whether receipts showed every symbol of the block.
+func (b *txBlock) shown() bool {
+	for i := range b.symbols {
+		if !b.symbols[i].have {
+			return false
+		}
+	}
+	return true
+}
+
 // close fixes the size of a block.
 func (s *blockStore) close(id uint64) {
 	b := s.block(id)

@@ -177,7 +177,11 @@ func (s *Sender) applyState(id uint64, e blockState, out *Outcome) {
 			s.have(b, i, out)
 		}
 	}
-	s.store.setDeficit(b, max(0, len(b.symbols)-int(e.rank)))
+	lacks := max(0, len(b.symbols)-int(e.rank))
+	if e.rank == maxRank && b.shown() { // it is one of a block of 255 or 256, too
+		lacks = 0
+	}
+	s.store.setDeficit(b, lacks)
 	if b.deficit == 0 {
 		s.finishBlock(id, out)
 	}

@@ -13,6 +13,8 @@ const (
 	MaxBlockSymbols = 256
 	// MaxEpochs bounds the epochs that one receipt reports.
 	MaxEpochs = 8
+	// maxRank is the greatest rank that a block state can tell.
+	maxRank = 254
 	// maxBitmap is the longest bitmap of received indices, in bytes.
 	maxBitmap = MaxBlockSymbols / 8
 )

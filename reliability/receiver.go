@@ -434,7 +434,7 @@ func (r *Receiver) appendStates(dst []byte, room int) (out []byte, toEnd bool) {
 		if len(dst)+2+span > end {
 			return dst, false
 		}
-		dst = append(dst, uint8(min(b.n, 254)+1), uint8(span))
+		dst = append(dst, uint8(min(b.n, maxRank)+1), uint8(span))
 		for i := range span {
 			dst = append(dst, byte(b.got[i/8]>>(8*(i%8))))
 		}

@@ -180,3 +180,37 @@ func TestSparseFlow(t *testing.T) {
 		}
 	}
 }
+
+// TestLongestBlocks: a block that grew beyond the greatest rank that a
+// receipt can tell, and that was closed without its last symbol saying so, is
+// finished when receipts show all its symbols. Nothing would be left to send.
+func TestLongestBlocks(t *testing.T) {
+	for n := maxRank - 1; n <= MaxBlockSymbols; n++ {
+		now := time.Unix(1000, 0)
+		s := NewSender(now, SenderConfig{Rate: fixed(1e9), Redundancy: Auto})
+		r := NewReceiver(now, ReceiverConfig{Rate: 1e9})
+		s.receipts, s.number = 1, ^uint32(0) // the first flight is over
+		for i := range n {
+			tr := s.Commit(now, Bulk, 10, 0)
+			s.store.block(0).limit = MaxBlockSymbols + 1
+			f := Source{Class: Bulk, Index: uint8(i), Symbol: []byte{9: byte(i)}}
+			if _, err := r.HandleSource(&f); err != nil {
+				t.Fatal(err)
+			}
+			r.OnDatagram(now, Arrival{PN: s.NextPN(), Size: 100, Eliciting: true})
+			s.OnSent(now, 100, tr)
+		}
+		s.store.close(0)
+		rd := wire.NewReader(r.AppendReceipt(now.Add(time.Second), nil, 1200)[1:])
+		c, err := ParseReceipt(&rd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.HandleReceipt(now.Add(time.Second), &c, &Outcome{}); err != nil {
+			t.Fatal(err)
+		}
+		if s.InFlight() != 0 || s.OldestBlock() != 1 {
+			t.Errorf("%d symbols: %d in flight", n, s.InFlight())
+		}
+	}
+}

@@ -53,6 +53,7 @@ type Controller struct {
 	largest int64 // newest packet number that arrived, -1 before
 	clock   time.Duration
 	last    time.Duration // newest report
+	due     time.Duration // when the next datagram should leave
 
 	least  time.Duration // delay of the arrivals lately
 	queue  float64       // seconds: measured,
@@ -182,11 +183,18 @@ func (c *Controller) OnSent(now time.Time, pn uint64, size int, limited, eliciti
 	if pn == 0 {
 		c.hello.start = at
 	}
-	c.log.add(at, size, limited)
+	c.log.add(at, size, limited || c.late(at))
+	c.due = at + duration(float64(size)/c.silence.damp(max(gainMin*c.estimate, c.floor)))
 	c.silence.onSent(at, pn, eliciting)
 	if c.phase == Startup {
 		c.startup.left -= float64(size)
 	}
+}
+
+// late reports whether the sender has missed so much of its schedule that what it
+// sent shows its host and not the path: a host that stood still.
+func (c *Controller) late(at time.Duration) bool {
+	return c.phase == Run && c.log.next > 0 && at-c.due > max(lateMin, c.roundTrip()/lateShare)
 }
 
 // OnReceipt takes a receipt. Receipts may be missing, late or repeated; what is
@@ -211,7 +219,8 @@ func (c *Controller) OnReceipt(now time.Time, r *Report) {
 	list := c.samples(r, c.largest, arrival, room[:0])
 	marked := c.count(r)
 	c.largest = int64(r.Largest)
-	newest := list[len(list)-1]
+	newest := &list[len(list)-1]
+	newest.counted, newest.arrived = true, c.totals.newest.arrived
 	if r.Hold < saturated {
 		c.rtts.add(at, rttWindow, max(at-newest.at-time.Duration(r.Hold)*unit, leastRTT))
 	}
@@ -321,7 +330,14 @@ func (c *Controller) wanted() float64 { return c.wantedAt(c.estimate) }
 func (c *Controller) wantedAt(rate float64) float64 {
 	q := seconds(targetAt1M) * math.Pow(rate*8/1e6, -0.25)
 	q = min(max(q, seconds(targetMin)), seconds(targetMax))
-	return max(q, targetDatagrams*c.full/rate, min(targetJitter*c.jitter.value(), seconds(targetJitterMax)))
+	q = max(q, targetDatagrams*c.full/rate)
+	j := targetJitter * c.jitter.value()
+	if c.hello.spread > q/helloShare {
+		// What the path itself adds comes on top of a queue. Flows of our own kind
+		// make the delay wander, too, but only by a part of the target.
+		j = max(j, q+min(j, targetHello*c.hello.spread))
+	}
+	return max(q, min(j, seconds(targetJitterMax)))
 }
 
 // setEstimate sets the estimate of the path's capacity, within its bounds.

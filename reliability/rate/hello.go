@@ -9,7 +9,8 @@ import (
 // while the queue is empty. A start above capacity would hide a standing queue in
 // it.
 type hello struct {
-	start time.Duration // of the first datagram
+	start  time.Duration // of the first datagram
+	spread float64       // seconds: the jitter that it saw
 }
 
 // rate is the send rate in bytes/s.
@@ -27,6 +28,6 @@ func (c *Controller) endHello(at time.Duration) {
 	}
 	// The jitter is what the answers show above the least delay.
 	_, spread := c.history.least(time.Hour)
-	c.jitter.spread = seconds(spread)
+	c.jitter.spread, c.hello.spread = seconds(spread), seconds(spread)
 	c.beginStartup(at, 0)
 }

@@ -88,6 +88,47 @@ func (h *history) slope(busy, window time.Duration) (span, bool) {
 	return span{rate: float64(late.bytes-early.bytes) / seconds(length), length: length, flat: seconds(most - least)}, true
 }
 
+// covers reports whether the link was busy from the arrival of s to that of a later
+// sample: this one left before s had left the queue.
+func (s *sample) covers(later *sample, base time.Duration) bool {
+	return later.at <= s.at+s.delay()-base
+}
+
+// standing is a stretch of arrivals between which the link was never idle, whatever
+// the sender did: each left while the one before was still in the queue.
+type standing struct {
+	stretch               // sent, and by arrival
+	rise    time.Duration // of the queue
+}
+
+// standing looks at the newest such arrivals, with at least so much delay above base.
+func (h *history) standing(base, least time.Duration) standing {
+	var late, early *sample
+	var low, high time.Duration
+	for i := range h.kept() {
+		s := h.back(i)
+		q := s.delay() - base
+		if q < least || (i > 0 && !s.covers(h.back(i-1), base)) {
+			break
+		}
+		high = max(high, q)
+		if !s.counted {
+			continue
+		}
+		if late == nil {
+			late = s
+		}
+		early, low = s, q
+	}
+	if late == nil || early == late || late.arrival <= early.arrival {
+		return standing{}
+	}
+	return standing{rise: high - low, stretch: stretch{
+		sent: float64(late.pn - early.pn), arrived: float64(late.arrived - early.arrived),
+		bytes: float64(late.bytes - early.bytes), time: seconds(late.arrival - early.arrival),
+	}}
+}
+
 // baseline is the least one-way delay over a sliding window, in four parts.
 type baseline struct {
 	part    [4]time.Duration

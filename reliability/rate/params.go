@@ -48,6 +48,10 @@ const (
 	// targetJitter in units of the jitter, up to targetJitterMax.
 	targetDatagrams = 2.5
 	targetJitter    = 2.4
+	// targetHello bounds what is added for jitter, in units of that of HELLO: a
+	// few answers may show half of it.
+	targetHello     = 4.8
+	helloShare      = 4 // of q*: more jitter than that in HELLO is the path's
 	targetJitterMax = 40 * time.Millisecond
 )
 
@@ -71,7 +75,9 @@ const (
 	// of it and flatJitter times the jitter while the rate is low is none.
 	flatQueue, flatMin    = 2, time.Millisecond
 	flatShare, flatJitter = 0.05, 1.5
-	flatRTTs, flatTime    = 1.25, 50 * time.Millisecond
+	// A datagram that leaves by more than lateMin and a round trip by lateShare
+	// after it was due follows an idle time.
+	lateMin, lateShare = 5 * time.Millisecond, 8
 
 	growStep, growRTTs   = 1.2, 1.5
 	growPause            = 30 * time.Millisecond
@@ -109,6 +115,11 @@ const (
 	// A round goes on until so many should have arrived, or for so many round trips.
 	startExpected, startPatience = 24, 3
 	startBursts                  = 128 // remembered
+	// A queue that rose by standMin, or half a round trip where that is less, and
+	// by standNoises times the noise, over standLength times the noise, shows
+	// what the link carries.
+	standMin                 = 30 * time.Millisecond
+	standNoises, standLength = 4, 8
 )
 
 // Loss that comes with a higher rate.

@@ -2,6 +2,7 @@ package rate
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 )
@@ -356,6 +357,60 @@ func TestOwnKindIsNoRival(t *testing.T) {
 		x.onRival(2 * time.Second)
 		if x.rival.active != c.want {
 			t.Errorf("a queue of %v: competing %v", c.queue, x.rival.active)
+		}
+	}
+}
+
+// TestStanding (G-3): where a queue stands, what arrives is the capacity, although
+// the sender had idle times; where the queue has run empty between two arrivals,
+// or never rose, nothing is said.
+func TestStanding(t *testing.T) {
+	const capacity = 6e5 // bytes/s
+	for _, c := range []struct {
+		name string
+		gap  time.Duration // between two bursts of 30 datagrams at ten times the capacity
+		ok   bool
+	}{
+		{"bursts that overlap", 60 * time.Millisecond, true},
+		{"empty in between", 90 * time.Millisecond, false},
+	} {
+		x := New(at(0), Config{})
+		x.phase = Startup
+		x.beginStartup(0, 0)
+		x.base.add(0, time.Second, 0)
+		x.startup.reference = stretch{sent: 100, arrived: 100}
+		var free time.Duration // when the link is
+		for i := range uint64(90) {
+			sent := time.Duration(i/30)*c.gap + time.Duration(i%30)*250*time.Microsecond
+			free = max(free, sent) + duration(1500/capacity)
+			x.history.add(sample{
+				record:  record{at: sent, bytes: (i + 1) * 1500, size: 1500, idles: uint32(i / 30)},
+				pn:      i,
+				arrival: free, counted: true, arrived: i + 1,
+			})
+		}
+		rate, ok := x.carried(2e-3)
+		if long := x.history.standing(0, 2*time.Millisecond).sent > 60; long != c.ok {
+			t.Errorf("%s: the link was busy throughout: %v, want %v", c.name, long, c.ok)
+		}
+		if !ok || math.Abs(rate/capacity-1) > 0.05 {
+			t.Errorf("%s: carried %v, %v, want %v", c.name, rate, ok, capacity)
+		}
+	}
+}
+
+// TestLate: what a host that stood still did not send is no rate of the path's.
+func TestLate(t *testing.T) {
+	c := New(at(0), Config{})
+	c.phase, c.estimate, c.rate = Run, 1e6, 1e6
+	c.OnSent(at(0), 0, 1500, false, true)
+	for i, step := range []struct {
+		after time.Duration
+		idles uint32
+	}{{1500 * time.Microsecond, 0}, {10 * time.Millisecond, 0}, {100 * time.Millisecond, 1}} {
+		c.OnSent(at(c.now+step.after), uint64(i+1), 1500, false, true)
+		if got := c.log.at(uint64(i + 1)).idles; got != step.idles {
+			t.Errorf("%v later: %d idle times, want %d", step.after, got, step.idles)
 		}
 	}
 }

@@ -40,6 +40,8 @@ type sample struct {
 	record
 	pn      uint64
 	arrival time.Duration // receiver's clock, unwrapped
+	counted bool          // the newest of its report:
+	arrived uint64        // datagrams that had arrived then
 }
 
 // delay is the one-way delay plus the constant between the two clocks.

@@ -167,6 +167,10 @@ func (c *Controller) judgeBursts(at time.Duration) {
 	noise := max(seconds(startNoise), 2*c.jitter.spread)
 	d := c.dispersion(noise)
 	independent := lossMeter{} // the tail of each burst is lost, which is no trait of the path
+	if rate, ok := c.carried(noise); ok {
+		c.leaveStartup(at, startShare*rate)
+		return
+	}
 	clear := d.wait >= 2*noise && d.took >= 4*noise
 	limited := newest.idles != s.from.idles // what is delivered then is what was there to send
 	switch {
@@ -189,7 +193,7 @@ func (c *Controller) judgeBursts(at time.Duration) {
 		c.ladder.policed(at, c.estimate, &s.reference)
 	case s.average >= c.ceiling*0.99 && round.arrived >= startArrivals:
 		c.leaveStartup(at, c.ceiling)
-	case round.arrived >= startArrivals && d.bursts >= 2 && c.tested(at, &round):
+	case round.arrived >= startArrivals && (d.bursts >= 2 || limited) && c.tested(at, &round):
 		if !c.loss.excess(&round, &s.reference, doubtSigmas) {
 			s.reference.sent += round.sent
 			s.reference.arrived += round.arrived
@@ -197,6 +201,23 @@ func (c *Controller) judgeBursts(at time.Duration) {
 		s.grow(c.ceiling, &d, round.rate())
 		c.beginRound(at)
 	}
+}
+
+// carried is what the link carries where a queue stands, whatever made it: all
+// that arrives then is the capacity. An application that sends little at a time
+// fills the buffer between bursts that are too short to tell.
+func (c *Controller) carried(noise float64) (rate float64, ok bool) {
+	s := c.history.standing(c.base.value(), duration(noise))
+	least := max(standNoises*noise, min(seconds(standMin), seconds(c.roundTrip())/2))
+	if seconds(s.rise) < least || s.time < standLength*noise || s.sent < burstLeast {
+		return 0, false
+	}
+	rate = s.rate()
+	independent := lossMeter{} // a buffer that overflows
+	if ref := &c.startup.reference; independent.excess(&s.stretch, ref, doubtSigmas) {
+		rate *= s.share() / ref.share()
+	}
+	return rate, true
 }
 
 // tested reports whether a round was long enough to show a policer: at the next
