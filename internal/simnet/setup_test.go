@@ -14,9 +14,11 @@ import (
 // from the beginning is delivered at B. B knows where A is, or does not.
 func setup(t *testing.T, seed uint64, called bool, loss float64, mode rate.Mode, class flow.Class) time.Duration {
 	t.Helper()
-	n, err := New(Config{
-		Seed: seed, Links: lossy(loss), Called: called, Rate: rate.Config{Mode: mode, Ceiling: 9e6},
-	})
+	cfg := rate.Config{Mode: mode}
+	if mode == rate.Fixed {
+		cfg.Ceiling = 9e6
+	}
+	n, err := New(Config{Seed: seed, Links: lossy(loss), Called: called, Rate: cfg})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -278,9 +278,14 @@ func (p *Peer) pollHandshake(buf []byte) (n int, to netip.AddrPort) {
 	return p.flood(buf, q.resp), q.from
 }
 
-// flood copies INIT or RESP to buf and charges it to the budget (H-4).
+// flood copies INIT or RESP to buf and charges it to the budget (H-4), which saves
+// up for the answer to a call that crosses our own.
 func (p *Peer) flood(buf, datagram []byte) int {
-	p.floodNext = p.now.Add(shareTime(len(datagram), floodRate(p.cfg.Rate.Ceiling)))
+	each := shareTime(len(datagram), floodRate(p.cfg.Rate.Ceiling))
+	if saved := p.now.Add(-floodSaved * each); p.floodNext.Before(saved) {
+		p.floodNext = saved
+	}
+	p.floodNext = p.floodNext.Add(each)
 	return copy(buf, datagram)
 }
 

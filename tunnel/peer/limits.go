@@ -129,6 +129,9 @@ const (
 	// floodShare is the share of the rate that the flood of INIT and RESP may
 	// take: on a thin link the schedule of H-4 stretches.
 	floodShare = 0.1
+	// floodSaved is how many datagrams of it a host has saved up that sent none
+	// for a while: enough for its call and the answer to the peer's.
+	floodSaved = 2
 	// crossedGrace is how long the side with the smaller key insists on its own
 	// INIT when both call at once; then it answers the peer's, which may be the
 	// only one that can get through.
