@@ -33,6 +33,8 @@ type pending struct {
 	until   time.Time // end of the flood
 	from    netip.AddrPort
 	credit  int // bytes that may go there (H-4)
+
+	answered bool // a RESP has left
 }
 
 // startAttempt sends a fresh INIT unless one is on its way, the peer's own was just
@@ -81,7 +83,7 @@ func (p *Peer) newAttempt(number int) {
 func (p *Peer) stopAttempt() {
 	if p.attempt != nil {
 		p.emit(Event{Kind: IndexRemoved, Index: p.attempt.index})
-		p.attempt = nil
+		p.attempt, p.spare = nil, engines{}
 		p.timers[timerGiveUp] = time.Time{}
 	}
 }
@@ -173,6 +175,7 @@ func (p *Peer) handleResp(in Inbound, b []byte) DropReason {
 	if err != nil {
 		return DropResp
 	}
+	p.furnish(s)
 	p.attempt = nil // its index lives on in the session
 	p.timers[timerGiveUp] = time.Time{}
 	p.dropPending()
@@ -216,6 +219,7 @@ func (p *Peer) promote(from netip.AddrPort) {
 	p.timers[timerPending] = time.Time{}
 	p.dropSession(nil)
 	p.cur = q.session
+	p.furnish(p.cur)
 	p.program.begin()
 	p.path.moveTo(from, 0)
 	if from == q.from { // it read the RESP that we sent there
@@ -266,6 +270,9 @@ func (p *Peer) pollHandshake(buf []byte) (n int, to netip.AddrPort) {
 		return 0, netip.AddrPort{}
 	}
 	if a := p.attempt; a != nil && a.flood.Due(p.now) {
+		if p.now.After(a.start) { // it was sent
+			p.prepare()
+		}
 		a.flood.OnSent(p.now)
 		return p.flood(buf, a.init.Datagram()), a.to
 	}
@@ -273,6 +280,10 @@ func (p *Peer) pollHandshake(buf []byte) (n int, to netip.AddrPort) {
 	if q == nil || q.credit < len(q.resp) || !q.flood.Due(p.now) || p.now.After(q.until) {
 		return 0, netip.AddrPort{}
 	}
+	if q.answered {
+		p.furnish(q.session)
+	}
+	q.answered = true
 	q.flood.OnSent(p.now)
 	q.credit -= len(q.resp)
 	return p.flood(buf, q.resp), q.from

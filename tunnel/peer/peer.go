@@ -140,6 +140,7 @@ type Peer struct {
 	down      bool
 	leaving   bool // Leave was called
 	events    []Event
+	spare     engines   // of the next session
 	floodNext time.Time // INIT and RESP wait until then
 	goodbye   goodbye
 	ladders   ladders

@@ -15,13 +15,12 @@ import (
 
 // session is everything that one set of keys protects.
 type session struct {
-	keys     *handshake.Session
-	replay   handshake.ReplayWindow
-	largest  uint64 // packet number that arrived
-	arrived  bool
-	created  time.Time
-	sender   *reliability.Sender
-	receiver *reliability.Receiver
+	keys    *handshake.Session
+	replay  handshake.ReplayWindow
+	largest uint64 // packet number that arrived
+	arrived bool
+	created time.Time
+	engines
 	mux      *channel.Mux
 	pools    pools
 	under    [flow.NumClasses]carriage
@@ -59,25 +58,48 @@ func class(c flow.Class) reliability.Class {
 	return reliability.Deadline
 }
 
-// newSession builds the state of fresh keys and asks for the channels that
-// inner packets need.
+// newSession builds what a session needs for its handshake. furnish adds the rest,
+// before the first datagram.
 func (p *Peer) newSession(keys *handshake.Session, up *ladder.Machine) (*session, error) {
-	segments, window := p.cfg.buffers()
+	segments, _ := p.cfg.buffers()
 	mux, err := channel.NewMux(p.now, channel.Config{
 		Local: p.local, Remote: p.cfg.Remote, Random: p.cfg.Random, Limits: channel.Limits{Channels: maxChannels, BufferBytes: segments},
 	})
 	if err != nil {
 		return nil, err
 	}
-	s := &session{
-		keys: keys, up: up, created: p.now, lastRx: p.now, since: p.now, mux: mux,
-		sender: reliability.NewSender(p.now, reliability.SenderConfig{
-			Rate: p.cfg.Rate, Redundancy: p.cfg.Redundancy, ARQ: p.cfg.ARQ,
-		}),
+	return &session{keys: keys, up: up, created: p.now, lastRx: p.now, since: p.now, mux: mux}, nil
+}
+
+// engines are the large parts of a session. To make them takes a millisecond, which
+// the first inner packet would wait for; so they are made while an INIT or a RESP is
+// on its way (H-3).
+type engines struct {
+	sender   *reliability.Sender
+	receiver *reliability.Receiver
+}
+
+// prepare makes the engines of the next session, unless they are there.
+func (p *Peer) prepare() {
+	if p.spare.sender != nil {
+		return
+	}
+	_, window := p.cfg.buffers()
+	p.spare = engines{
+		sender:   reliability.NewSender(p.now, reliability.SenderConfig{Rate: p.cfg.Rate, Redundancy: p.cfg.Redundancy, ARQ: p.cfg.ARQ}),
 		receiver: reliability.NewReceiver(p.now, reliability.ReceiverConfig{Rate: floodRate(p.cfg.Rate.Ceiling), Window: window}),
 	}
+}
+
+// furnish completes a session, unless it is, and asks for the channels that inner
+// packets need.
+func (p *Peer) furnish(s *session) {
+	if s.sender != nil {
+		return
+	}
+	p.prepare()
+	s.engines, p.spare = p.spare, engines{}
 	p.useModes(s)
-	return s, nil
 }
 
 // handleData opens a datagram of a session and handles its frames.
