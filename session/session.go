@@ -43,6 +43,9 @@ type inbound struct {
 	udp.Run
 }
 
+// readBuffers are for one run that the loop has, and one that is received meanwhile.
+const readBuffers = 2
+
 // Open opens the socket and calls the peer, or waits for its call. Nothing waits
 // for the peer here: OpenChannel and Accept do.
 func Open(cfg Config) (*Session, error) {
@@ -62,9 +65,12 @@ func Open(cfg Config) (*Session, error) {
 		core: core, socket: socket, calls: make(chan func(time.Time)), ended: make(chan struct{}), done: make(chan struct{}),
 		events: newFIFO[Event](), accept: newFIFO[*Channel](), up: newGate(), channels: map[peer.ChannelID]*Channel{},
 	}
-	arrived := make(chan inbound)
-	s.reader.Go(func() { s.read(arrived) })
-	go s.loop(arrived)
+	arrived, free := make(chan inbound), make(chan []byte, readBuffers)
+	for range readBuffers {
+		free <- make([]byte, udp.MaxRun)
+	}
+	s.reader.Go(func() { s.read(arrived, free) })
+	go s.loop(arrived, free)
 	return s, nil
 }
 
@@ -158,17 +164,22 @@ func (s *Session) call(f func(now time.Time)) bool {
 
 // read takes datagrams off the socket. Its errors are news about datagrams sent
 // earlier: to the protocol they are loss.
-func (s *Session) read(to chan<- inbound) {
+func (s *Session) read(to chan<- inbound, free <-chan []byte) {
 	for {
-		buf := make([]byte, udp.MaxRun)
+		var buf []byte
+		select {
+		case buf = <-free:
+		case <-s.done:
+			return
+		}
 		run, err := s.socket.Receive(buf)
-		if err != nil {
+		for err != nil {
 			select {
 			case <-s.done:
 				return
 			default:
-				continue
 			}
+			run, err = s.socket.Receive(buf)
 		}
 		select {
 		case to <- inbound{buf: buf, Run: run}:
@@ -179,7 +190,7 @@ func (s *Session) read(to chan<- inbound) {
 }
 
 // loop owns the core.
-func (s *Session) loop(arrived <-chan inbound) {
+func (s *Session) loop(arrived <-chan inbound, free chan<- []byte) {
 	defer close(s.done)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -192,6 +203,7 @@ func (s *Session) loop(arrived <-chan inbound) {
 				s.take()
 				rest = rest[n:]
 			}
+			free <- d.buf
 		case f := <-s.calls:
 			f(time.Now())
 		case <-timer.C:

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"cmp"
-	"slices"
-	"sync"
+	"github.com/totg/totg/internal/batch"
 )
 
 // figures are what a run shows. Shares are 0 to 1, delays in milliseconds.
@@ -72,7 +70,6 @@ func (r *result) summary(m mode) summary {
 type job struct {
 	scenario
 	figures *figures
-	err     error
 }
 
 // plan returns the rows of the table, still empty, and the runs that fill them.
@@ -105,36 +102,11 @@ func measure(o *options, workers int, done func(share float64)) ([]result, error
 	for _, j := range jobs {
 		total += j.datagrams()
 	}
-	// The longest first, so that no worker is left alone with one at the end.
-	slices.SortStableFunc(jobs, func(a, b job) int { return cmp.Compare(b.datagrams(), a.datagrams()) })
-
-	queue, finished := make(chan job, len(jobs)), make(chan job)
-	for _, j := range jobs {
-		queue <- j
-	}
-	close(queue)
-	var group sync.WaitGroup
-	for range workers {
-		group.Go(func() {
-			for j := range queue {
-				j.err = j.do()
-				finished <- j
-			}
-		})
-	}
-	go func() { group.Wait(); close(finished) }()
-
-	var err error
 	share := 0.0
-	for j := range finished {
-		if j.err != nil && err == nil {
-			err = j.err
-			for range queue { // no need for the rest
-			}
-		}
+	err := batch.Run(jobs, workers, job.datagrams, job.do, func(j job) {
 		share += j.datagrams() / total
 		done(share)
-	}
+	})
 	return results, err
 }
 

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
-	"sync"
+
+	"github.com/totg/totg/internal/batch"
 )
 
 // result is what one run showed.
@@ -12,7 +12,6 @@ type result struct {
 	scenario scenario
 	figures  figures
 	verdicts []verdict
-	err      error
 	trace    string // file for the trace of the first flow; empty: none
 }
 
@@ -32,36 +31,15 @@ func measure(o *options, workers int, done func(done, all int)) ([]result, error
 		}
 	}
 	results[0].trace = o.trace
-	// The longest first, so that no worker is left alone with one at the end.
-	order := make([]*result, len(results))
+	jobs := make([]*result, len(results))
 	for i := range results {
-		order[i] = &results[i]
+		jobs[i] = &results[i]
 	}
-	slices.SortStableFunc(order, func(a, b *result) int { return cmp.Compare(b.scenario.effort(), a.scenario.effort()) })
-	queue, finished := make(chan *result, len(order)), make(chan *result)
-	for _, r := range order {
-		queue <- r
-	}
-	close(queue)
-	var group sync.WaitGroup
-	for range workers {
-		group.Go(func() {
-			for r := range queue {
-				r.play()
-				finished <- r
-			}
-		})
-	}
-	go func() { group.Wait(); close(finished) }()
 	n := 0
-	var err error
-	for r := range finished {
-		if r.err != nil && err == nil {
-			err = fmt.Errorf("%s, seed %d: %w", r.scenario.name, r.scenario.seed, r.err)
-		}
+	err := batch.Run(jobs, workers, func(r *result) float64 { return r.scenario.effort() }, (*result).play, func(*result) {
 		n++
 		done(n, len(results))
-	}
+	})
 	return results, err
 }
 
@@ -71,17 +49,17 @@ func (sc *scenario) effort() float64 {
 }
 
 // play makes the run.
-func (r *result) play() {
+func (r *result) play() error {
 	w, err := newWorld(r.scenario)
 	if err == nil {
 		err = w.runTraced(r.trace)
 	}
 	if err != nil {
-		r.err = err
-		return
+		return fmt.Errorf("%s, seed %d: %w", r.scenario.name, r.scenario.seed, err)
 	}
 	r.figures = w.figures()
 	for i := range r.scenario.gates {
 		r.verdicts = append(r.verdicts, r.scenario.gates[i].judge(&r.scenario, &r.figures))
 	}
+	return nil
 }
