@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"github.com/totg/totg/channel"
+	"github.com/totg/totg/reliability/rate"
 	"github.com/totg/totg/tunnel/peer"
 	"github.com/totg/totg/tunnel/udp"
 )
@@ -52,6 +53,12 @@ func Open(cfg Config) (*Session, error) {
 	socket, err := udp.Listen(cfg.Listen, 0)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Rate.Mode != rate.Fixed {
+		if err := socket.SetECN(); err != nil {
+			_ = socket.Close() // the other error says more
+			return nil, fmt.Errorf("session: %w", err)
+		}
 	}
 	core, err := peer.New(time.Now(), peer.Config{
 		Private: cfg.Private, Remote: cfg.Peer, PSK: cfg.PresharedKey, AES: hasAES(),

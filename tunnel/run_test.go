@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -13,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/totg/totg/tunnel/config"
 	"github.com/totg/totg/tunnel/control"
@@ -285,4 +288,50 @@ func TestRunInterfaceDeleted(t *testing.T) {
 	if err := a.end(); err == nil || !strings.Contains(err.Error(), `interface "totg0" is gone`) {
 		t.Errorf("ended with %v", err)
 	}
+}
+
+// T-2: datagrams say that marks are answered, unless the rate is fixed.
+func TestRunECN(t *testing.T) {
+	for mode, want := range map[config.RateMode]byte{config.RateFair: 2, config.RateScavenger: 2, config.RateFixed: 0} {
+		t.Run(string(mode), func(t *testing.T) {
+			a, b := newSides(t)
+			a.config.Interface.Rate = mode
+			var listener *net.UDPConn
+			b.ns.Do(t, func() { listener = listenTOS(t, "10.99.0.2:4430") })
+			a.config.Peers[0].Endpoint = "10.99.0.2:4430"
+			a.start()
+			oob := make([]byte, 128)
+			if err := listener.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			_, n, _, _, err := listener.ReadMsgUDPAddrPort(make([]byte, 2048), oob)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list, err := unix.ParseSocketControlMessage(oob[:n])
+			if err != nil || len(list) != 1 || len(list[0].Data) == 0 || list[0].Data[0] != want {
+				t.Errorf("TOS %+v, %v, want %d", list, err, want)
+			}
+		})
+	}
+}
+
+// listenTOS binds a socket that tells the TOS byte of what it receives.
+func listenTOS(t *testing.T, address string) *net.UDPConn {
+	t.Helper()
+	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort(address)))
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	raw, err := conn.SyscallConn()
+	if err == nil {
+		cerr := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVTOS, 1) })
+		err = errors.Join(err, cerr)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	return conn
 }

@@ -96,6 +96,11 @@ func (l *loop) open() error {
 	if l.socket, err = udp.Listen(c.Listen, 0); err != nil {
 		return err
 	}
+	if c.Rate != config.RateFixed {
+		if err := l.socket.SetECN(); err != nil {
+			return err
+		}
+	}
 	plan := l.plan(l.opt.Config)
 	if err := route.CleanStale(plan.Mark, plan.Table); err != nil {
 		return err

@@ -34,6 +34,9 @@ type Config struct {
 	Rekey     time.Duration // 0: as usual
 	// Rules of both peers.
 	Rules []flow.Rule
+	// MarkAbove is how many bytes may wait at a link, in each direction, before
+	// what comes gets a congestion mark; 0 is no mark.
+	MarkAbove int
 }
 
 // Violation is a broken clause or safety property. Panicking with it ends the
@@ -82,8 +85,11 @@ type Net struct {
 }
 
 // headerLen is the size of the IP and UDP headers that a datagram would have;
-// here they hold the sender's address.
-const headerLen = 28
+// here they hold the sender's address and, at markAt, a congestion mark.
+const (
+	headerLen = 28
+	markAt    = headerLen - 1
+)
 
 // New builds the net. Both hosts start at once.
 func New(cfg Config) (*Net, error) {
@@ -197,7 +203,7 @@ func (n *Net) Write(i int, unit []byte) bool {
 
 // Inject lets host i receive a datagram that no host sent.
 func (n *Net) Inject(i int, from netip.AddrPort, b []byte) peer.DropReason {
-	return n.hosts[i].receive(from, bytes.Clone(b))
+	return n.hosts[i].receive(peer.Inbound{From: from}, bytes.Clone(b))
 }
 
 // Status is host i's.
@@ -279,13 +285,13 @@ func (n *Net) deliver(i int) {
 			continue // nobody lives at that address any more
 		}
 		if to.peer != nil {
-			to.receive(address(host, moves), b[headerLen:])
+			to.receive(peer.Inbound{From: address(host, moves), CE: b[markAt] != 0}, b[headerLen:])
 		}
 	}
 }
 
 func headerIntact(b []byte) bool {
-	for _, c := range b[3:headerLen] {
+	for _, c := range b[3:markAt] {
 		if c != 0 {
 			return false
 		}
@@ -308,6 +314,9 @@ func (n *Net) transmit(h *Host, to netip.AddrPort, b []byte) {
 	var pkt [2048]byte
 	pkt[0], pkt[1], pkt[2] = byte(h.id), h.addr.Addr().As4()[3]-1, to.Addr().As4()[3]
 	size := headerLen + copy(pkt[headerLen:], b)
+	if n.cfg.MarkAbove > 0 && n.links[h.id].Stats().QueueBytes > n.cfg.MarkAbove {
+		pkt[markAt] = 1
+	}
 	n.note(byte(h.id), b)
 	n.links[h.id].Send(n.now, pkt[:size])
 }
@@ -322,12 +331,12 @@ func (n *Net) note(kind byte, b []byte) {
 
 // receive hands a datagram to the peer and checks that a dropped one changed
 // nothing but counters (clause 6).
-func (h *Host) receive(from netip.AddrPort, b []byte) peer.DropReason {
+func (h *Host) receive(in peer.Inbound, b []byte) peer.DropReason {
 	p := h.peer
 	p.HandleTimeout(h.net.now) // so that time does nothing below
 	h.drain()
 	before, deadline := p.Status(), p.NextDeadline()
-	reason := p.HandleDatagram(h.net.now, peer.Inbound{From: from}, b)
+	reason := p.HandleDatagram(h.net.now, in, b)
 	if reason != peer.DropNone {
 		after := p.Status()
 		after.Drops = before.Drops

@@ -70,7 +70,7 @@ const (
 	wanderShare        = 4                     // the wander of q counts for that up to q* by this: others make it wander, too
 	busyShare          = 0.25                  // of q*: above it the link is busy
 	visibleShare       = 0.7                   // of q*: above it delay tells enough
-	markedCut          = 0.15                  // of the estimate, per round trip, if all is marked
+	markedCut          = 0.15                  // of the estimate, per round trip with a mark: CUBIC's by RFC 8511
 	// A queue above flatQueue times q* that moves by less than flatMin, flatShare
 	// of it and flatJitter times the jitter while the rate is low is none.
 	flatQueue, flatMin    = 2, time.Millisecond

@@ -1,6 +1,7 @@
 package rate
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -15,9 +16,11 @@ type path struct {
 	capacity float64 // bytes/s
 	delay    time.Duration
 	loss     float64
-	mark     bool // every arrival carries a congestion mark
-	deaf     bool // receipts are lost
-	quiet    bool // nothing to send
+	mark     bool          // every arrival carries a congestion mark
+	aqm      *aqm          // where not nil, the queue marks by it
+	deaf     bool          // receipts are lost
+	quiet    bool          // nothing to send
+	busy     time.Duration // of the link
 
 	now, next time.Duration
 	free      time.Duration // when the link has sent what it has
@@ -34,6 +37,37 @@ type path struct {
 type flight struct {
 	pn uint64
 	at time.Duration
+	ce bool
+}
+
+// aqm is CoDel (RFC 8289) at a router that marks.
+type aqm struct {
+	above, next time.Duration // since when and until when; zero: not above the target
+	count       float64
+}
+
+const (
+	aqmTarget   = 5 * time.Millisecond
+	aqmInterval = 100 * time.Millisecond
+)
+
+// marks judges a datagram that leaves the queue after so long and took that much
+// of it to be sent.
+func (a *aqm) marks(now, stayed, took time.Duration) bool {
+	switch {
+	case stayed < max(aqmTarget, 2*took): // never the last datagram
+
+		a.above, a.count = 0, max(a.count-2, 0)
+		return false
+	case a.above == 0:
+		a.above, a.next = now, now+aqmInterval
+		return false
+	case now < a.next:
+		return false
+	}
+	a.count++
+	a.next += duration(seconds(aqmInterval) / math.Sqrt(a.count))
+	return true
 }
 
 type pending struct {
@@ -72,9 +106,12 @@ func (p *path) send() {
 	p.c.OnSent(at(p.now), p.pn, size, p.idle, true)
 	p.idle = false
 	p.next = max(p.next, p.now-5*time.Millisecond) + duration(float64(size)*8/float64(p.c.Rate(at(p.now))))
-	p.free = max(p.free, p.now) + duration(float64(size)/p.capacity)
+	took := duration(float64(size) / p.capacity)
+	p.free = max(p.free, p.now) + took
+	p.busy += took
+	ce := p.mark || p.aqm != nil && p.aqm.marks(p.free, p.free-p.now, took)
 	if p.rng.Float64() >= p.loss {
-		p.flying = append(p.flying, flight{pn: p.pn, at: p.free + p.delay})
+		p.flying = append(p.flying, flight{pn: p.pn, at: p.free + p.delay, ce: ce})
 	}
 	p.pn++
 }
@@ -88,7 +125,7 @@ func (p *path) arrive() {
 		}
 		p.newest = f
 		p.arrived++
-		if p.mark {
+		if f.ce {
 			p.ce++
 		}
 	}

@@ -95,6 +95,23 @@ func TestMarksLowerTheEstimate(t *testing.T) {
 	within(t, "estimate after marks", p.estimate(), 19, 21)
 }
 
+// G-4, T-2: a router that marks by CoDel needs few marks, as it would of TCP, and
+// the link stays busy.
+func TestMarkingRouter(t *testing.T) {
+	for _, mbits := range []float64{2, 20, 200} {
+		for _, loss := range []float64{0, 0.3} {
+			p := newPath(Config{}, mbits, 20*time.Millisecond, loss)
+			p.aqm = new(aqm)
+			p.run(4 * time.Second)
+			start, busy, ce := p.now, p.busy, p.ce
+			p.run(10 * time.Second)
+			name := fmt.Sprintf("%g Mbit/s, loss %g: ", mbits, loss)
+			within(t, name+"share of the time that the link is busy", seconds(p.busy-busy)/seconds(p.now-start), 0.97, 1.01)
+			within(t, name+"marks per second", float64(p.ce-ce)/10, 1, 8)
+		}
+	}
+}
+
 // G-3: without receipts the rate falls to a trickle, and the estimate stays.
 func TestBlackout(t *testing.T) {
 	p := newPath(Config{}, 20, 20*time.Millisecond, 0)

@@ -18,10 +18,15 @@ type follow struct {
 // run is one turn of RUN, upon each report: the estimate follows the slope where
 // the link is busy, and feels its way up where it is not; the rate holds the
 // queue at its target.
-func (c *Controller) run(at time.Duration, dt, marked float64) {
-	if marked > 0 { // G-4: a mark counts as a queue above target
+func (c *Controller) run(at time.Duration, dt float64, marked bool) {
+	// G-4: a mark is answered as TCP answers it, once per round trip (RFC 3168), with
+	// the smaller step that suits a queue that is short (RFC 8511).
+	if marked && at >= c.follow.marks+c.roundTrip() {
 		c.follow.marks = at
-		c.setEstimate(c.estimate * (1 - markedCut*marked*min(dt/c.loopTime(), 1)))
+		c.setEstimate(c.estimate * (1 - markedCut))
+		if c.rival.active {
+			c.backOff(at)
+		}
 	}
 	if c.rival.active {
 		c.compete(at, dt)

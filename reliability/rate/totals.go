@@ -22,9 +22,9 @@ type totals struct {
 	started   bool
 }
 
-// count takes the totals of a report. It returns which share of what arrived
+// count takes the totals of a report. It reports whether something that arrived
 // since the last one carried a congestion mark.
-func (c *Controller) count(r *Report) (marked float64) {
+func (c *Controller) count(r *Report) (marked bool) {
 	t := &c.totals
 	rec := c.log.at(r.Largest)
 	sent := r.Largest - t.newest.pn
@@ -34,9 +34,7 @@ func (c *Controller) count(r *Report) (marked float64) {
 	}
 	arrived := min(uint64(r.Datagrams-t.datagrams), sent)
 	bursts := min(uint64(r.Gaps-t.gaps), sent)
-	if arrived > 0 {
-		marked = min(float64(r.CE-t.ce)/float64(arrived), 1)
-	}
+	marked = r.CE != t.ce
 	c.loss.add(float64(sent), float64(arrived), float64(bursts))
 	t.newest = mark{
 		pn: r.Largest, sent: rec.at, bytes: rec.bytes, arrived: t.newest.arrived + arrived, idles: rec.idles,

@@ -37,5 +37,6 @@ const maxNoGSO = 64
 // The ECN field of the TOS byte (RFC 3168).
 const (
 	ecnMask = 3
+	ecnECT0 = 2
 	ecnCE   = 3
 )

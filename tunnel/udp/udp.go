@@ -112,6 +112,27 @@ func (s *Socket) SetMark(mark uint32) error {
 	return serr
 }
 
+// SetECN says of every datagram from now on that its sender answers congestion marks
+// ("ECN-capable transport", RFC 3168), so that routers mark it rather than drop it. Only a sender
+// whose rate follows them may say so (T-2, G-4).
+func (s *Socket) SetECN() error {
+	raw, err := s.conn.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("mark udp %v as ECN-capable: %w", s.local, err)
+	}
+	var serr error
+	v6 := s.local.Addr().Is6()
+	if err := raw.Control(func(fd uintptr) {
+		serr = setIP(int(fd), v6, [2]int{unix.IP_TOS, ecnECT0}, [2]int{unix.IPV6_TCLASS, ecnECT0})
+	}); err != nil {
+		serr = err
+	}
+	if serr != nil {
+		return fmt.Errorf("mark udp %v as ECN-capable: %w", s.local, serr)
+	}
+	return nil
+}
+
 // Run is what Receive got: datagrams of one sender, back to back.
 type Run struct {
 	N, Seg int            // bytes in all, at least 1; and of each but the last

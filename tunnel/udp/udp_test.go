@@ -210,36 +210,6 @@ func TestFallbackMemory(t *testing.T) {
 	}
 }
 
-// TestECN checks the congestion mark in both families (T-2).
-func TestECN(t *testing.T) {
-	ns := netnstest.New(t)
-	for _, tt := range []struct {
-		server, client, ip string
-		level, option      int
-	}{
-		{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1", unix.IPPROTO_IP, unix.IP_TOS},
-		{"[::]:0", "127.0.0.1:0", "127.0.0.1", unix.IPPROTO_IP, unix.IP_TOS},
-		{"[::]:0", "[::1]:0", "::1", unix.IPPROTO_IPV6, unix.IPV6_TCLASS},
-		{"[::1]:0", "[::1]:0", "::1", unix.IPPROTO_IPV6, unix.IPV6_TCLASS},
-	} {
-		server, client := listen(t, ns, tt.server, 0), listen(t, ns, tt.client, 0)
-		for _, tos := range []int{0, 1, 2, 3, 0xb8 | 3, 0xb8} {
-			setOption(t, client, tt.level, tt.option, tos)
-			if err := client.Send(make([]byte, 3000), 1000, to(server, tt.ip)); err != nil {
-				t.Fatal(err)
-			}
-			run, err := server.Receive(make([]byte, MaxRun))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if want := tos&3 == 3; run.CE != want {
-				t.Errorf("%s: TOS %#x: ce = %v, want %v", tt.server, tos, run.CE, want)
-			}
-			receive(t, server, 3000-run.N)
-		}
-	}
-}
-
 func setOption(t *testing.T, s *Socket, level, option, value int) {
 	t.Helper()
 	raw, err := s.conn.SyscallConn()
