@@ -282,22 +282,24 @@ func (l *loop) deliver(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
 }
 
 func (l *loop) deliverInit(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
-	if l.cookies.Loaded(now) {
-		if !handshake.HasCookie(b) {
-			l.shedding.seen++
-			if !l.cookies.MayAnswer(now) {
-				l.drops.flooded++
-				return nil
-			}
-		}
-		if err := l.cookies.Check(b); err != nil {
-			l.drops.badInit++
-			return nil
-		}
-		if !l.cookies.Valid(now, in.From, b) {
-			l.sendCookie(now, in.From, b)
-			return nil
-		}
+	loaded := l.cookies.Loaded(now)
+	like := &l.shedding.blank
+	if handshake.HasCookie(b) {
+		like = &l.shedding.filled
+	} else if loaded && !l.cookies.MayAnswer(now) {
+		like.seen++
+		l.drops.flooded++
+		return nil
+	}
+	if err := l.cookies.Check(b); err != nil { // OpenInit would find that, too, but allocates
+		like.seen++
+		l.drops.badInit++
+		return nil
+	}
+	if loaded && !l.cookies.Valid(now, in.From, b) {
+		like.seen++
+		l.sendCookie(now, in.From, b)
+		return nil
 	}
 	init, err := l.table.identity.OpenInit(b)
 	if err == nil || errors.Is(err, handshake.ErrNoise) {

@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"math"
 	"net/netip"
 	"testing"
 	"time"
@@ -10,7 +11,7 @@ import (
 // others every one.
 func TestShed(t *testing.T) {
 	from, to := local(t), local(t)
-	const kind, blank, many = 0x11, 32, 1000
+	const kind, last, many = 0x11, 32, 1000
 	arrived := make(chan byte, 3*many)
 	go func() {
 		buf := make([]byte, MaxRun)
@@ -31,7 +32,7 @@ func TestShed(t *testing.T) {
 		for i := range many {
 			for _, d := range []struct{ first, name, end byte }{{kind, plain, 0}, {kind, marked, 1}, {kind + 1, other, 0}} {
 				b := make([]byte, 100)
-				b[0], b[1], b[len(b)-blank] = d.first, d.name, d.end
+				b[0], b[1], b[len(b)-last] = d.first, d.name, d.end
 				if err := from.Send(b, 0, to.LocalAddr()); err != nil {
 					t.Fatal(err)
 				}
@@ -48,17 +49,23 @@ func TestShed(t *testing.T) {
 		return counts
 	}
 	for _, c := range []struct {
-		keep        float64
-		least, most int
-	}{{0.1, many / 20, many / 5}, {0.5, many * 2 / 5, many * 3 / 5}, {0, 0, 1}, {1, many, many}, {1, many, many}} {
-		if err := to.Shed(Blank{kind, blank}, c.keep); err != nil {
+		blank, filled float64
+	}{{0.1, 1}, {1, 0.1}, {0.5, 0.1}, {0.1, 0.5}, {0, 0}, {1, 1}, {1, 1}} {
+		if err := to.Shed(Kind{kind, last}, c.blank, c.filled); err != nil {
 			t.Fatal(err)
 		}
 		got := round()
-		if got[marked] != many || got[other] != many || got[plain] < c.least || got[plain] > c.most {
-			t.Errorf("keep %v: of %d each %d blank ones arrived, %d marked, %d others", c.keep, many, got[plain], got[marked], got[other])
+		if !kept(got[plain], many, c.blank) || !kept(got[marked], many, c.filled) || got[other] != many {
+			t.Errorf("keep %v: of %d each %d blank ones arrived, %d filled in, %d others", c, many, got[plain], got[marked], got[other])
 		}
 	}
+}
+
+// kept reports whether so many of n are a share that was drawn: within seven standard
+// deviations, all or (but for one draw of the greatest number) none exactly.
+func kept(got, n int, share float64) bool {
+	expected := share * float64(n)
+	return math.Abs(float64(got)-expected) <= 7*math.Sqrt(expected*(1-share))+1
 }
 
 // local is a socket on the loopback interface.
