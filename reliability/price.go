@@ -25,8 +25,10 @@ const (
 	latePrice, lateAttempts = 1.0 / 3, 3
 	// blockSigmas is K in standard deviations of what arrives of one round
 	// trip of datagrams: the end of a block wastes about half of one, so this
-	// sets the waste, and a longer block only delays.
-	blockSigmas = 20
+	// sets the waste, and a longer block only delays. Where what arrives in
+	// blockTime allows, it is blockQuick of them: that delay hurts nobody.
+	blockSigmas, blockQuick = 20, 40
+	blockTime               = 160 * time.Millisecond
 	// patienceFirst is the share of blockSigmas at the start, patienceMin the
 	// least, patienceGain its change per round trip and unit of spare share
 	// beside patienceSpare.
@@ -135,7 +137,8 @@ func (s *Sender) blockLimit() int {
 	lag := rtt + receiptPeriod(rtt)
 	flight := float64(s.Capacity()) / (8 * fullDatagram) * lag.Seconds()
 	p := s.loss.value()
-	k := blockSigmas * math.Sqrt(flight*p*(1-p)*s.loss.inflation(int(flight)+1))
+	sigma := math.Sqrt(flight * p * (1 - p) * s.loss.inflation(int(flight)+1))
+	k := max(blockSigmas*sigma, min(blockQuick*sigma, flight*(1-p)*blockTime.Seconds()/lag.Seconds()))
 	short := max(k*s.price.patience, flight*(1-p)/blockShare)
 	return int(min(max(min(k, short), blockMin), MaxBlockSymbols))
 }
