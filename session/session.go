@@ -269,7 +269,7 @@ func (s *Session) take() {
 		case peer.SessionDown:
 			s.up.set(false)
 			s.events.put(Event{Kind: EventDown}, maxEvents)
-		case peer.IndexAdded, peer.IndexRemoved, peer.PathChanged, peer.TunnelCommitted:
+		case peer.IndexAdded, peer.IndexRemoved, peer.PathChanged, peer.TunnelCommitted, peer.PathDecided:
 		}
 	}
 }

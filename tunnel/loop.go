@@ -261,7 +261,7 @@ func (l *loop) deliver(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
 	}
 	var p *tunnelPeer
 	switch b[0] {
-	case wire.TypeData:
+	case wire.TypeData, wire.TypeAside:
 		p = l.table.byIndex[binary.BigEndian.Uint32(b[1:])]
 	case wire.TypeResp:
 		p = l.table.byIndex[binary.BigEndian.Uint32(b[5:])]

@@ -66,4 +66,5 @@ const (
 	SessionDown                          // the session ended, see Err
 	PathChanged                          // the peer's address is another now
 	TunnelCommitted                      // both are known to have the session
+	PathDecided                          // a switch of the path is decided, or in doubt: see Status
 )

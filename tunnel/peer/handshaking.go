@@ -248,6 +248,7 @@ func (p *Peer) dropSession(why *CloseError) {
 		return
 	}
 	p.retire(s)
+	p.endMove(s)
 	p.program.end()
 	s.headers.restore(p.queue.Head(flow.Stream).B)
 	s.keys.Wipe()

@@ -166,10 +166,17 @@ func (p *Peer) searchLater() {
 	p.timers[timerPath] = p.now.Add(q.again)
 }
 
+// behind reports whether an address is the one that the peer still sends from, as it
+// does not know yet that the path was switched.
+func (p *Peer) behind(from netip.AddrPort) bool {
+	m := p.cur.move
+	return m != nil && m.State == Moved && m.holds(from)
+}
+
 // onPathResponse takes the answer to a probe.
 func (p *Peer) onPathResponse(token uint64, from netip.AddrPort) {
 	q := &p.path.probe
-	if from != p.path.addr || q.tries == 0 || token != q.token {
+	if from != p.path.addr && !p.behind(from) || q.tries == 0 || token != q.token {
 		return
 	}
 	p.path.validate()

@@ -144,6 +144,7 @@ type Peer struct {
 	floodNext time.Time // INIT and RESP wait until then
 	goodbye   goodbye
 	ladders   ladders
+	moved     Move // the newest switch of the path
 	stats     Counters
 	drops     [NumDropReasons]uint64
 }
@@ -195,6 +196,8 @@ func (p *Peer) handleDatagram(in Inbound, b []byte) DropReason {
 	switch typeOf(b) {
 	case wire.TypeData:
 		return p.handleData(in, b)
+	case wire.TypeAside:
+		return p.handleAside(in, b)
 	case wire.TypeResp:
 		return p.handleResp(in, b)
 	case wire.TypeCookie:
@@ -263,6 +266,9 @@ func (p *Peer) Poll(now time.Time, buf []byte) (n int, to netip.AddrPort, ok boo
 	if n, to = p.pollHandshake(buf); n > 0 {
 		return n, to, true
 	}
+	if n, to = p.pollAside(buf); n > 0 {
+		return n, to, true
+	}
 	p.callForLadders()
 	if n = p.pollSession(buf); n > 0 {
 		return n, p.path.addr, true
@@ -320,6 +326,7 @@ func (p *Peer) NextDeadline() time.Time {
 		return d
 	}
 	d = earlier(earlier(d, s.sender.Deadline()), s.mux.Deadline())
+	d = earlier(d, p.moveDeadline(s))
 	if p.held {
 		return earlier(d, p.heldUntil)
 	}
