@@ -50,6 +50,7 @@ type loop struct {
 	packet [flow.MaxUnit]byte
 	drops  dropCounters
 	agreed agreements
+	movers []*mover
 
 	shedding shedding
 }
@@ -434,6 +435,8 @@ func (l *loop) onEvent(p *tunnelPeer, e peer.Event) {
 	case peer.PathChanged:
 		st := p.core.Status()
 		l.log.Info("peer moved", name, slog.String("endpoint", st.Endpoint.String()))
+	case peer.PathDecided:
+		l.onPathDecided(p, e.Move)
 	}
 }
 

@@ -320,7 +320,7 @@ func (p *Peer) switchPath(m *move) {
 func (p *Peer) decideMove(m *move, s MoveState, why string) {
 	m.State, m.Why = s, why
 	p.moved = m.Move
-	p.emit(Event{Kind: PathDecided})
+	p.emit(Event{Kind: PathDecided, Move: m.Move})
 }
 
 // endMove says what is known of a switch whose session ends: a vote was signed, or
