@@ -66,3 +66,71 @@ func FuzzAside(f *testing.F) {
 		}
 	})
 }
+
+// H-8, X-7: somebody sends what he recorded from an address of his own, and hands on
+// the challenge that comes there. The answer comes from where the peer is: it says
+// nothing of his address.
+func TestMoveHandedOn(t *testing.T) {
+	x := newPaths(t, 1, nil)
+	x.connect()
+	third := netip.MustParseAddrPort("198.51.100.9:9")
+	var recorded [][]byte
+	x.spy = func(_, path int, b []byte) bool {
+		if path == 1 {
+			recorded = append(recorded, bytes.Clone(b))
+		}
+		return path == 1
+	}
+	x.move(0, 1, 3*time.Second)
+	x.p[1].HandleDatagram(x.now, Inbound{From: third}, recorded[0])
+	n, to, ok := x.p[1].Poll(x.now, x.buf[:])
+	if !ok || to != third {
+		t.Fatalf("%d bytes to %v", n, to)
+	}
+	recorded = nil
+	x.p[0].HandleDatagram(x.now, Inbound{From: x.addrs[1][1]}, x.buf[:n])
+	x.wait(20 * time.Millisecond) // the answer, in the first aside
+	if x.state(0) != MoveVoting || len(recorded) == 0 {
+		t.Fatalf("%v, %d datagrams", x.state(0), len(recorded))
+	}
+	x.p[1].HandleDatagram(x.now, Inbound{From: x.addrs[1][0]}, recorded[0])
+	if x.state(1) != MoveProbing {
+		t.Errorf("%+v", x.p[1].Status().Move)
+	}
+}
+
+// the new path dies when one end has moved, and the other is in doubt. It hears
+// the decision over the old path; then the peers find each other again where the user
+// said that they are (H-4).
+func TestMoveOntoDyingPath(t *testing.T) {
+	for who := range 2 {
+		x := newPaths(t, uint64(who), nil)
+		x.connect()
+		first := -1
+		x.spy = func(_, path int, _ []byte) bool {
+			for i := range x.p {
+				if first < 0 && x.state(i) == Moved {
+					first = i
+				}
+			}
+			return path == 1 && first >= 0
+		}
+		x.move(who, 1, 5*time.Second)
+		for range 1000 {
+			if x.wait(time.Millisecond); first >= 0 {
+				break
+			}
+		}
+		if first < 0 || x.state(1-first) == Moved {
+			t.Fatalf("first %d; %v, %v", first, x.state(0), x.state(1))
+		}
+		x.wait(500 * time.Millisecond)
+		if x.state(1-first) != Moved || !x.on(1) {
+			t.Errorf("%s: %+v, %+v", x.replay, x.p[0].Status().Move, x.p[1].Status().Move)
+		}
+		x.wait(40 * time.Second)
+		if !x.on(0) || x.p[0].Status().State != "up" {
+			t.Errorf("%s: %q, %v and %v", x.replay, x.p[0].Status().State, x.p[0].path.addr, x.p[1].path.addr)
+		}
+	}
+}
