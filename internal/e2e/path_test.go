@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os/exec"
 	"strings"
 	"testing"
@@ -77,5 +78,59 @@ func TestPath(t *testing.T) {
 	up.goesOn()
 	if out := p.a.totg("status"); !strings.Contains(out, "path switch, b  moved, to "+net.JoinHostPort(outside6(2, 2), "4430")) {
 		t.Errorf("status:\n%s", out)
+	}
+}
+
+// translator passes datagrams between a host's programs and an address, and back only
+// what comes from just there, as translators of addresses on the way do.
+func (h *host) translator(to string) (address string) {
+	h.t.Helper()
+	in, out := h.listenUDP("127.0.0.1:0"), h.listenUDP("0.0.0.0:0")
+	target := netip.MustParseAddrPort(net.JoinHostPort(to, "4430"))
+	caller := make(chan net.Addr, 1)
+	go func() {
+		for buf := make([]byte, 1500); ; {
+			n, from, err := in.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			select {
+			case caller <- from:
+			default: // it is known
+			}
+			_, _ = out.WriteTo(buf[:n], net.UDPAddrFromAddrPort(target))
+		}
+	}()
+	go func() {
+		back := <-caller
+		for buf := make([]byte, 1500); ; {
+			n, from, err := out.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			if from.String() == target.String() {
+				_, _ = in.WriteTo(buf[:n], back)
+			}
+		}
+	}()
+	return in.LocalAddr().String()
+}
+
+// a host with two addresses on one link is asked at the one that its routes would
+// not choose, through a translator that takes no answer from another: it answers from
+// there, and stays there.
+func TestPathThroughTranslator(t *testing.T) {
+	p := newPair(t)
+	p.b.ip("address", "add", outside(1, 22)+"/24", "dev", "link1")
+	up := p.a.converse(p.b.echoServer())
+	up.goesOn()
+	if out, code := p.a.path("b", p.a.translator(outside(1, 22))); out != "MOVED" || code != 0 {
+		t.Fatalf("%q, code %d", out, code)
+	}
+	up.goesOn()
+	for range 5 {
+		if err := p.a.exchangeUDP(net.JoinHostPort(inside(2), p.b.echo()), 1000); err != nil {
+			t.Error(err)
+		}
 	}
 }

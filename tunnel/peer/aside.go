@@ -59,7 +59,8 @@ func (p *Peer) pollAside(buf []byte) (n int, to netip.AddrPort) {
 	a.next++
 	a.free = p.now.Add(shareTime(n, s.sender.Rate(p.now)))
 	m.sent += n
-	return n, m.beside()
+	to, p.source = m.beside()
+	return n, to
 }
 
 // handleAside opens an aside and handles its frames. It is no sign of life on the
@@ -93,7 +94,7 @@ func (p *Peer) handleAside(in Inbound, b []byte) DropReason {
 		return DropNone // as if it were lost: the peer's first datagram is still on its way
 	}
 	f := wire.NewReader(plain)
-	aside := asideFrom{id: f.U64(), from: in.From, size: len(b), newest: newest}
+	aside := asideFrom{id: f.U64(), from: in.From, to: in.To, size: len(b), newest: newest}
 	if m := s.move; m != nil && m.ID == aside.id && in.From == m.To {
 		m.received, m.heard = m.received+len(b), p.now
 	}
@@ -113,6 +114,7 @@ func (p *Peer) handleAside(in Inbound, b []byte) DropReason {
 type asideFrom struct {
 	id     uint64
 	from   netip.AddrPort
+	to     netip.Addr
 	size   int
 	newest bool
 }

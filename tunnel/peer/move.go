@@ -76,8 +76,10 @@ type move struct {
 	message [ladder.MaxMessage]byte
 	copied  int // bytes of message that are to leave on the path in use, too
 
-	old     netip.AddrPort // where the peer was
-	arrived bool           // the peer sends on the new path
+	local    netip.Addr     // where asides to To leave from
+	old      netip.AddrPort // where the peer was
+	oldLocal netip.Addr     // … and where datagrams left from
+	arrived  bool           // the peer sends on the new path
 }
 
 // MovePath asks the peer to switch to another path: the one that leads to the
@@ -128,11 +130,11 @@ func (m *move) mayAsk() bool {
 }
 
 // beside is where asides go: to the path that is not in use.
-func (m *move) beside() netip.AddrPort {
+func (m *move) beside() (to netip.AddrPort, from netip.Addr) {
 	if m.State == Moved {
-		return m.old
+		return m.old, m.oldLocal
 	}
-	return m.To
+	return m.To, m.local
 }
 
 // holds reports whether an address says nothing of where the peer is now: it may
@@ -190,12 +192,12 @@ func (p *Peer) onMoveChallenge(s *session, a asideFrom, token uint64) {
 		}
 		p.startMove(s, Move{ID: a.id, To: a.from, State: MoveProbing}, p.now.Add(moveFor))
 		m = s.move
-		m.received, m.heard = a.size, p.now
+		m.local, m.received, m.heard = a.to, a.size, p.now
 	}
-	if !m.Own && m.asks() && a.newest && a.from != m.To {
+	if !m.Own && m.asks() && a.newest && (a.from != m.To || a.to != m.local) {
 		// A translator on the way has changed its mind, or somebody else sent what
 		// he had recorded: the newest counts, until one is shown to be right.
-		m.To, m.token, m.received, m.sent = a.from, p.token(), a.size, 0
+		m.To, m.local, m.token, m.received, m.sent = a.from, a.to, p.token(), a.size, 0
 		p.moved = m.Move
 	}
 	if m.undecided() && (m.Own || a.from == m.To) {
@@ -303,9 +305,10 @@ func (p *Peer) stay(m *move) {
 // switchPath sends on the new path from now on. Rate control goes on as after
 // roaming; the datagram size is tried anew (W-4).
 func (p *Peer) switchPath(m *move) {
-	m.old = p.path.addr
+	m.old, m.oldLocal = p.path.addr, p.path.local
 	p.decideMove(m, Moved, "")
 	p.path.moveTo(m.To, 0)
+	p.path.local = m.local
 	p.path.validate()
 	p.path.probe = probe{}
 	p.pingDue = true

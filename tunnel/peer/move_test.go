@@ -330,3 +330,34 @@ func TestMoveLadderParams(t *testing.T) {
 		}
 	}
 }
+
+// who was asked at one of several addresses answers from there, and after the
+// switch stays there; the old path is left to the host's routes, and so is the end
+// that asked. Roaming leaves it to them again.
+func TestMoveSource(t *testing.T) {
+	x := newPaths(t, 1, nil)
+	x.connect()
+	at := netip.MustParseAddr("192.0.2.77")
+	x.spy = func(from, path int, _ []byte) bool {
+		want := netip.Addr{}
+		if from == 1 && path == 1 {
+			want = at
+		}
+		if got := x.p[from].Source(); got != want {
+			t.Fatalf("host %d sends from %v on path %d", from, got, path)
+		}
+		return false
+	}
+	x.local = at
+	x.move(0, 1, 2*time.Second)
+	x.talk(time.Second)
+	if !x.on(1) || x.p[1].path.local != at {
+		t.Fatalf("%+v", x.p[1].Status().Move)
+	}
+	x.p[0].pingDue = true
+	n, _, _ := x.p[0].Poll(x.now, x.buf[:])
+	x.p[1].HandleDatagram(x.now, Inbound{From: netip.MustParseAddrPort("192.0.2.99:4430"), To: at}, x.buf[:n])
+	if x.p[1].path.local.IsValid() {
+		t.Error("it stays after roaming")
+	}
+}

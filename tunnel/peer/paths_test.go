@@ -31,6 +31,7 @@ type paths struct {
 	lanes  [3][2]way // by path and sender
 	rng    *rand.Rand
 	air    []flight
+	local  netip.Addr                          // where the peers are told that datagrams come to
 	spy    func(from, path int, b []byte) bool // true: lost
 	seen   map[uint64]*[2]MoveState            // by number of the switch: the final state of each end
 	replay string
@@ -119,7 +120,7 @@ func (x *paths) wait(t time.Duration) {
 				x.air = append(x.air, f)
 				continue
 			}
-			x.p[f.to].HandleDatagram(x.now, Inbound{From: f.from}, f.b)
+			x.p[f.to].HandleDatagram(x.now, Inbound{From: f.from, To: x.local}, f.b)
 			x.drain(f.to)
 		}
 		for i, p := range x.p {

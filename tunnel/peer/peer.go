@@ -91,7 +91,8 @@ func (c *Config) validate() error {
 // Inbound is where a datagram came from.
 type Inbound struct {
 	From netip.AddrPort
-	CE   bool // its IP header carries a congestion mark
+	To   netip.Addr // the address of this host that it came to; invalid: not known
+	CE   bool       // its IP header carries a congestion mark
 	// At is when the network delivered it, zero for now: what the host was late to
 	// look at it is no delay of the path (G-1).
 	At time.Time
@@ -144,7 +145,8 @@ type Peer struct {
 	floodNext time.Time // INIT and RESP wait until then
 	goodbye   goodbye
 	ladders   ladders
-	moved     Move // the newest switch of the path
+	moved     Move       // the newest switch of the path
+	source    netip.Addr // of the newest datagram
 	stats     Counters
 	drops     [NumDropReasons]uint64
 }
@@ -260,6 +262,7 @@ func (p *Peer) Close(now time.Time, code CloseCode) {
 // bytes, and says where it goes.
 func (p *Peer) Poll(now time.Time, buf []byte) (n int, to netip.AddrPort, ok bool) {
 	p.advance(now)
+	p.source = netip.Addr{}
 	if n, to = p.pollClose(buf); n > 0 {
 		return n, to, true
 	}
@@ -271,10 +274,16 @@ func (p *Peer) Poll(now time.Time, buf []byte) (n int, to netip.AddrPort, ok boo
 	}
 	p.callForLadders()
 	if n = p.pollSession(buf); n > 0 {
+		p.source = p.path.local
 		return n, p.path.addr, true
 	}
 	return 0, netip.AddrPort{}, false
 }
+
+// Source is the address of this host that the datagram of the newest Poll is to leave
+// from; invalid: the host's routes choose. Who was asked for another path at one of
+// several addresses stays with that one.
+func (p *Peer) Source() netip.Addr { return p.source }
 
 // ReadPacket writes the next unit from the peer into buf, which must hold
 // flow.MaxUnit bytes.
