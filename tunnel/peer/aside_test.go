@@ -134,3 +134,30 @@ func TestMoveOntoDyingPath(t *testing.T) {
 		}
 	}
 }
+
+// W-4, X-7: a new path that takes smaller datagrams than the old costs the session,
+// not the switch: it starts again, there.
+func TestMoveToNarrowPath(t *testing.T) {
+	x := newPaths(t, 1, nil)
+	x.spy = func(_, path int, b []byte) bool { return path == 1 && len(b) > 1300 }
+	x.connect()
+	if n := x.p[0].Status().Datagram; n != DefaultMaxDatagram {
+		t.Fatalf("datagrams of %d bytes", n)
+	}
+	x.move(0, 1, 5*time.Second)
+	x.talk(3 * time.Second)
+	before := x.got
+	sent := x.talk(3 * time.Second)
+	x.wait(time.Second)
+	if x.state(0) != Moved || x.state(1) != Moved || !x.on(1) {
+		t.Errorf("%+v, %+v", x.p[0].Status().Move, x.p[1].Status().Move)
+	}
+	if x.p[0].Status().BlackHoles+x.p[1].Status().BlackHoles == 0 {
+		t.Error("no black hole: the test shows nothing")
+	}
+	for i := range x.p {
+		if n := x.p[i].Status().Datagram; n != 1280 || x.got[1-i]-before[1-i] < sent[i] {
+			t.Errorf("datagrams of %d bytes; of %d packets from host %d arrived %d", n, sent[i], i, x.got[1-i]-before[1-i])
+		}
+	}
+}

@@ -361,3 +361,25 @@ func TestMoveSource(t *testing.T) {
 		t.Error("it stays after roaming")
 	}
 }
+
+// how long a switch takes, by the loss of both paths in both directions:
+// both ends move, and that within the patience of the command. The figures are in the
+// log.
+func TestMoveTime(t *testing.T) {
+	const runs, patience = 20, 10 * time.Second
+	for _, loss := range []float64{0, 0.3, 0.7} {
+		var all []time.Duration
+		for seed := range uint64(runs) {
+			x := newPaths(t, seed, nil)
+			x.lose(loss)
+			x.connect()
+			x.move(0, 1, patience)
+			all = append(all, x.decided(patience))
+		}
+		slices.Sort(all)
+		t.Logf("loss %v, RTT 20 and 30 ms, %d switches: median %v, slowest %v", loss, runs, all[runs/2], all[runs-1])
+		if all[runs-1] >= patience {
+			t.Errorf("loss %v: the slowest took %v", loss, all[runs-1])
+		}
+	}
+}

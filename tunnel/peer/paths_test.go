@@ -167,6 +167,15 @@ func (x *paths) move(i, j int, patience time.Duration) uint64 {
 	return id
 }
 
+// decided is how long it takes until both ends have moved, at most the patience.
+func (x *paths) decided(patience time.Duration) time.Duration {
+	start := x.now
+	for x.now.Sub(start) < patience && (x.state(0) != Moved || x.state(1) != Moved) {
+		x.wait(time.Millisecond)
+	}
+	return x.now.Sub(start)
+}
+
 func (x *paths) state(i int) MoveState { return x.p[i].Status().Move.State }
 
 // on reports whether each end has the other on path j.
