@@ -50,6 +50,7 @@ type loop struct {
 	packet [flow.MaxUnit]byte
 	drops  dropCounters
 	agreed agreements
+	movers []*mover
 
 	shedding shedding
 }
@@ -236,7 +237,7 @@ func (l *loop) handleRuns(now time.Time, d inbound, from <-chan inbound, free ch
 // handleRun gives the datagrams of a run to their peers and delivers what they
 // carried. The rest of what the peers have to say waits for drain.
 func (l *loop) handleRun(now time.Time, d inbound) {
-	in := peer.Inbound{From: d.From, CE: d.CE, At: d.At}
+	in := peer.Inbound{From: d.From, To: d.To, CE: d.CE, At: d.At}
 	for rest := d.buf[:d.N]; len(rest) > 0; {
 		n := min(d.Seg, len(rest))
 		p := l.deliver(now, in, rest[:n])
@@ -261,7 +262,7 @@ func (l *loop) deliver(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
 	}
 	var p *tunnelPeer
 	switch b[0] {
-	case wire.TypeData:
+	case wire.TypeData, wire.TypeAside:
 		p = l.table.byIndex[binary.BigEndian.Uint32(b[1:])]
 	case wire.TypeResp:
 		p = l.table.byIndex[binary.BigEndian.Uint32(b[5:])]
@@ -327,7 +328,7 @@ func (l *loop) sendCookie(now time.Time, to netip.AddrPort, init []byte) {
 	}
 	l.drops.cookie++
 	b := l.cookies.AppendCookie(l.out.next()[:0], now, to, init)
-	l.drops.sendError += l.out.add(l.socket, len(b), to)
+	l.drops.sendError += l.out.add(l.socket, len(b), netip.Addr{}, to)
 	l.drops.sendError += l.out.flush(l.socket)
 }
 
@@ -359,8 +360,8 @@ func (l *loop) drain(now time.Time, p *tunnelPeer) {
 
 // transmit lets the peers send in turn, as far as the rate allows (T-3).
 func (l *loop) transmit(now time.Time) {
-	l.uplink.send(now, l.out.next, func(n int, to netip.AddrPort) {
-		l.drops.sendError += l.out.add(l.socket, n, to)
+	l.uplink.send(now, l.out.next, func(n int, from netip.Addr, to netip.AddrPort) {
+		l.drops.sendError += l.out.add(l.socket, n, from, to)
 	}, func(x *line) { l.take(x.peer) })
 	l.drops.sendError += l.out.flush(l.socket)
 	for _, x := range l.uplink.ring {
@@ -436,6 +437,8 @@ func (l *loop) onEvent(p *tunnelPeer, e peer.Event) {
 	case peer.PathChanged:
 		st := p.core.Status()
 		l.log.Info("peer moved", name, slog.String("endpoint", st.Endpoint.String()))
+	case peer.PathDecided:
+		l.onPathDecided(p, e.Move)
 	}
 }
 

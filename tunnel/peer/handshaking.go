@@ -182,7 +182,7 @@ func (p *Peer) handleResp(in Inbound, b []byte) DropReason {
 	p.dropSession(nil)
 	p.cur = s
 	p.program.begin()
-	p.path.addr = in.From
+	p.path.moveTo(in.From, 0)
 	p.path.validate() // it answered what we sent there
 	p.path.size = baseDatagram
 	// The peer may send only after it heard from us: say something at once,
@@ -248,6 +248,7 @@ func (p *Peer) dropSession(why *CloseError) {
 		return
 	}
 	p.retire(s)
+	p.endMove(s)
 	p.program.end()
 	s.headers.restore(p.queue.Head(flow.Stream).B)
 	s.keys.Wipe()

@@ -104,6 +104,8 @@ func (p *Peer) handleLadder(s *session, r *wire.Reader) error {
 		p.onUp(s)
 	case ladder.ActionRekey:
 		return p.handleRekey(s, &m, msg)
+	case ladder.ActionPath:
+		return p.handleMove(s, &m, msg)
 	case ladder.ActionClose:
 		p.handleLeave(s, msg)
 	case ladder.ActionNamed:
@@ -134,6 +136,7 @@ func (p *Peer) tendLadders() {
 	if p.cur != nil {
 		p.cur.up.HandleTimeout(p.now)
 		p.tendRekey(p.cur)
+		p.tendMove(p.cur)
 		p.tendLeave(p.cur)
 	}
 }
@@ -198,6 +201,11 @@ func (p *Peer) pollLadder(s *session, buf []byte) int {
 			return n
 		}
 	}
+	if s.move != nil && s.move.copied > 0 {
+		n := copy(buf, s.move.message[:s.move.copied])
+		s.move.copied = 0
+		return n
+	}
 	if p.cfg.Agreements != nil {
 		if n, ok := p.cfg.Agreements.Poll(p.now, buf); ok {
 			return n
@@ -227,6 +235,9 @@ func (p *Peer) ladderDeadline() time.Time {
 		}
 		if s.leave != nil {
 			d = earlier(d, s.leave.NextDeadline())
+		}
+		if s.move != nil && s.move.copied > 0 {
+			d = p.now
 		}
 	}
 	if !d.IsZero() && d.Before(p.ladders.next) {

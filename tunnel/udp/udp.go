@@ -34,7 +34,8 @@ type Socket struct {
 	local netip.AddrPort
 
 	receiveOOB []byte // control messages of Receive
-	sendOOB    []byte // the control message of Send, its size changing
+	sendOOB    []byte // the control messages of Send: the size, and after it the source
+	sourceLen  int    // bytes of the latter
 
 	// noGSO holds the destinations whose path refused segmentation offload:
 	// nothing but single sends go there. At most maxNoGSO.
@@ -137,6 +138,7 @@ func (s *Socket) SetECN() error {
 type Run struct {
 	N, Seg int            // bytes in all, at least 1; and of each but the last
 	From   netip.AddrPort // never an IPv4-mapped address
+	To     netip.Addr     // the address of this host that they came to; invalid: not known
 	CE     bool           // the network marked them "congestion experienced" (RFC 3168)
 	At     time.Time      // when the first came, by the kernel
 }
@@ -156,7 +158,7 @@ func (s *Socket) Receive(buf []byte) (Run, error) {
 			continue
 		}
 		from := netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-		return Run{N: n, Seg: seg, From: from, CE: m.ce, At: arrival(time.Now(), m.stamp)}, nil
+		return Run{N: n, Seg: seg, From: from, To: m.to, CE: m.ce, At: arrival(time.Now(), m.stamp)}, nil
 	}
 }
 
@@ -208,7 +210,7 @@ func (s *Socket) sendSegmented(b []byte, seg int, to netip.AddrPort) error {
 		return s.refuseGSO
 	}
 	setSegment(s.sendOOB, seg)
-	_, _, err := s.conn.WriteMsgUDPAddrPort(b, s.sendOOB, to)
+	_, _, err := s.conn.WriteMsgUDPAddrPort(b, s.sendOOB[:segmentLen+s.sourceLen], to)
 	return err
 }
 
@@ -218,7 +220,7 @@ func (s *Socket) sendSingles(b []byte, seg int, to netip.AddrPort) error {
 	var failed error
 	for {
 		n := min(seg, len(b))
-		if _, _, err := s.conn.WriteMsgUDPAddrPort(b[:n], nil, to); err != nil {
+		if _, _, err := s.conn.WriteMsgUDPAddrPort(b[:n], s.sendOOB[segmentLen:segmentLen+s.sourceLen], to); err != nil {
 			failed = err
 		}
 		b = b[n:]
