@@ -160,6 +160,9 @@ const (
 	// round trips, and more where datagrams are lost.
 	leaveRTTs          = 25
 	leaveMin, leaveMax = 100 * time.Millisecond, time.Second
+	// ladderAfter is how long after the first datagram of a session the ladder of RESP
+	// is looked at: any time lets that datagram go first.
+	ladderAfter = time.Millisecond
 	// ladderAgain is the wait for a datagram with room for a ladder message.
 	ladderAgain = 5 * time.Millisecond
 	// ladderRate and ladderBurst bound the ladder messages of the peer that are
