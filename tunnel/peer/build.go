@@ -296,6 +296,9 @@ func (b *builder) finish(buf []byte) int {
 	n := headerLen + len(sealed)
 	s.sender.OnSent(p.now, n+p.path.overhead(), b.carry)
 	p.path.sent += n
+	if s.heard != nil && p.timers[timerUp].IsZero() {
+		p.timers[timerUp] = p.now.Add(ladderAfter)
+	}
 	p.onSent(s, b.ask)
 	return n
 }

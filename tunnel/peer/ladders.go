@@ -120,6 +120,17 @@ func (p *Peer) handleLadder(s *session, r *wire.Reader) error {
 
 var errUnknownAction = errors.New("ladder of an unknown action")
 
+// hearUp looks at the ladder of RESP, after the first datagrams have left: four
+// signatures take as long as the handshake, and data does not wait for them.
+func (p *Peer) hearUp(s *session) {
+	if s.heard == nil {
+		return
+	}
+	s.up.Handle(p.now, s.heard) // dropped: the peer says it again
+	s.heard = nil
+	p.onUp(s)
+}
+
 // onUp tells when both are known to be there.
 func (p *Peer) onUp(s *session) {
 	if p.onLadder(s.up) && !s.committed {
@@ -193,8 +204,10 @@ func (p *Peer) pollLadder(s *session, buf []byte) int {
 			return n
 		}
 	}
-	if n, ok := s.up.Poll(p.now, buf); ok {
-		return n
+	if s.heard == nil {
+		if n, ok := s.up.Poll(p.now, buf); ok {
+			return n
+		}
 	}
 	if s.rekey != nil {
 		if n, ok := s.rekey.machine.Poll(p.now, buf); ok {
@@ -229,7 +242,9 @@ func (p *Peer) ladderDeadline() time.Time {
 		d = b.NextDeadline()
 	}
 	if s := p.cur; s != nil {
-		d = earlier(d, s.up.NextDeadline())
+		if s.heard == nil {
+			d = earlier(d, s.up.NextDeadline())
+		}
 		if s.rekey != nil {
 			d = earlier(d, s.rekey.machine.NextDeadline())
 		}

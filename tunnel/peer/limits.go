@@ -170,6 +170,9 @@ const (
 	moveIdle = 2 * time.Second
 	// MaxMove is the longest that a switch of the path may be tried.
 	MaxMove = time.Minute
+	// ladderAfter is how long after the first datagram of a session the ladder of RESP
+	// is looked at: any time lets that datagram go first.
+	ladderAfter = time.Millisecond
 	// ladderAgain is the wait for a datagram with room for a ladder message.
 	ladderAgain = 5 * time.Millisecond
 	// ladderRate and ladderBurst bound the ladder messages of the peer that are

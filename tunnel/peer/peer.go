@@ -111,6 +111,7 @@ const (
 	timerRekey                  // time for the next key epoch
 	timerOld                    // end of the old receiving key
 	timerLeave                  // end of the session that is to be closed
+	timerUp                     // time for the ladder of RESP
 	numTimers
 )
 
@@ -401,6 +402,8 @@ func (p *Peer) fire(t timer) {
 		p.dropOld(p.cur)
 	case timerLeave:
 		p.onLeaveTimer()
+	case timerUp:
+		p.hearUp(p.cur)
 	case numTimers:
 	}
 }

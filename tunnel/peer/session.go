@@ -38,6 +38,7 @@ type session struct {
 	confirm *handshake.Flood
 
 	up        *ladder.Machine // brings the tunnel up
+	heard     []byte          // what RESP said to it, nil: it knows
 	committed bool            // … and did
 	rekey     *rekey          // the newest switch of the key epoch, nil before the first
 	leave     *ladder.Machine // ends the session, nil: nobody wants to
