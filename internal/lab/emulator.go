@@ -24,6 +24,10 @@ const (
 // longestSleep bounds a sleep in the kernel, of which Go's runtime knows nothing.
 const longestSleep = time.Second
 
+// gather is the shortest sleep: what comes due meanwhile is delivered together, for a
+// wake-up costs more than a packet (ADR 019).
+const gather = 100 * time.Microsecond
+
 // Wire is what one direction of the emulator did.
 type Wire struct {
 	link.Stats
@@ -199,5 +203,9 @@ func (p *pump) timeout() time.Duration {
 	if next.IsZero() {
 		return longestSleep
 	}
-	return min(max(0, next.Sub(wallClock())), longestSleep)
+	wait := next.Sub(wallClock())
+	if wait <= 0 {
+		return 0
+	}
+	return min(max(gather, wait), longestSleep)
 }
