@@ -157,7 +157,7 @@ func (l *loop) receive() {
 		return
 	}
 	now := time.Now()
-	w.onLook(now)
+	w.onLook(now, n == socketBatch)
 	l.shed(now)
 	for i := range n {
 		run, buf := w.batch.Run(i)

@@ -313,13 +313,13 @@ func TestReceiveGathers(t *testing.T) {
 		}
 	}
 	w, now := &l.wait, time.Now()
-	if w.looked, w.pause = now.Add(-2*lookPause), (time.Time{}); true {
-		w.onLook(now)
-	}
+	w.looked, w.pause = now.Add(-2*lookPause), time.Time{}
+	w.onLook(now, false)
+	w.onLook(now.Add(lookPause/2), true)
 	if !w.pause.IsZero() {
-		t.Error("a pause after a lone datagram")
+		t.Error("a pause after a lone datagram, or while there is more")
 	}
-	w.onLook(now.Add(lookPause))
+	w.onLook(now.Add(lookPause), false)
 	end := now.Add(2 * lookPause)
 	if !w.pause.Equal(end) || w.look(end.Add(-1)) || !w.look(end) || !w.pause.IsZero() {
 		t.Errorf("a pause until %v, want %v", w.pause, end)

@@ -97,9 +97,9 @@ func (w *watch) look(now time.Time) bool {
 }
 
 // onLook notes that something was at the socket. Where it comes often, the next look
-// waits for more.
-func (w *watch) onLook(now time.Time) {
-	if now.Sub(w.looked) < 2*lookPause {
+// waits for more, unless the batch was full and there is more already.
+func (w *watch) onLook(now time.Time, full bool) {
+	if !full && now.Sub(w.looked) < 2*lookPause {
 		w.pause = now.Add(lookPause)
 		w.set.Listen(onSocket, false)
 	}
