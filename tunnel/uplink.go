@@ -90,7 +90,7 @@ func (u *uplink) send(now time.Time, space func() []byte, emit func(n int, from 
 		for l.deficit > 0 {
 			n, to, ok := l.from.Poll(now, space())
 			if !ok {
-				u.ring = u.ring[1:]
+				u.pop()
 				l.waits, l.deficit = false, 0
 				done(l)
 				break
@@ -102,10 +102,14 @@ func (u *uplink) send(now time.Time, space func() []byte, emit func(n int, from 
 			u.charge(now, cost)
 		}
 		if l.waits { // its turn is over
-			u.ring = append(u.ring[1:], l)
+			u.pop()
+			u.ring = append(u.ring, l)
 		}
 	}
 }
+
+// pop takes the first line out of the ring, which keeps its memory.
+func (u *uplink) pop() { u.ring = u.ring[:copy(u.ring, u.ring[1:])] }
 
 // charge moves the time of the next datagram.
 func (u *uplink) charge(now time.Time, cost int) {
