@@ -103,12 +103,13 @@ func parseResp(b []byte, key *macKey, mine uint32) (index uint32, message []byte
 // noiseConfig is the Noise protocol of both sides (H-2). random gives the 32
 // bytes of the ephemeral key.
 func noiseConfig(key PrivateKey, random io.Reader) noise.Config {
+	dh := &curve{static: (*key.k).dh}
 	return noise.Config{
-		CipherSuite:           noise.NewCipherSuite(noise.DH25519, noise.CipherChaChaPoly, noise.HashBLAKE2s),
+		CipherSuite:           noise.NewCipherSuite(dh, noise.CipherChaChaPoly, noise.HashBLAKE2s),
 		Random:                random,
 		Pattern:               noise.HandshakeIK,
 		Prologue:              []byte(prologue),
 		PresharedKeyPlacement: 2,
-		StaticKeypair:         noise.DHKey{Private: (*key.k).scalar[:], Public: (*key.k).point[:]},
+		StaticKeypair:         dh.keypair(),
 	}
 }

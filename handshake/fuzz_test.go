@@ -69,6 +69,10 @@ func FuzzHandleResp(f *testing.F) {
 				b = remac(b, x.macA)
 			}
 			i := x.before // a copy
+			var err error
+			if i.hs, _, err = i.start(); err != nil {
+				t.Fatal(err)
+			}
 			s, err := i.HandleResp(b)
 			if (s == nil) == (err == nil) {
 				t.Fatalf("%v and %v", s, err)

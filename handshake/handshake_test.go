@@ -157,8 +157,8 @@ func TestAgainstReference(t *testing.T) {
 	p := newPair(t)
 	p.init.Params.AES, p.resp.Params.AES = true, true
 	p.init.Ladder, p.resp.Ladder = []byte{0xC1, 0xC2}, []byte{0xD1, 0xD2, 0xD3}
-	keyA := refKey(t, (*p.init.Private.k).scalar[:])
-	keyB := refKey(t, (*p.identity.private.k).scalar[:])
+	keyA := refKey(t, (*p.init.Private.k).dh.Bytes())
+	keyB := refKey(t, (*p.identity.private.k).dh.Bytes())
 	staticA, staticB := keyA.PublicKey().Bytes(), keyB.PublicKey().Bytes()
 	random := func(seed byte) []byte {
 		b := make([]byte, 32)

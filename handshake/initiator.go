@@ -46,7 +46,8 @@ type Initiator struct {
 	index    uint32
 	params   Params
 	remote   [32]byte
-	seed     [dhLen]byte // ephemeral private key
+	seed     [dhLen]byte           // ephemeral private key
+	hs       *noise.HandshakeState // after message 1; nil: made anew
 	payload  []byte
 	datagram []byte
 	finished bool
@@ -69,10 +70,11 @@ func NewInit(now time.Time, cfg InitConfig) (*Initiator, error) {
 	if _, err := io.ReadFull(cfg.Random, i.seed[:]); err != nil {
 		return nil, fmt.Errorf("handshake: read randomness: %w", err)
 	}
-	_, message, err := i.start()
+	hs, message, err := i.start()
 	if err != nil {
 		return nil, err
 	}
+	i.hs = hs
 	b := make([]byte, 0, initHeader+len(message)+cookieLen+macLen)
 	b = append(b, wire.TypeInit)
 	b = binary.BigEndian.AppendUint32(b, i.index)
@@ -108,8 +110,8 @@ func (i *Initiator) Datagram() []byte { return i.datagram }
 // HandleResp completes the session with a RESP. After an error the attempt
 // goes on as if nothing had arrived; after success it is finished.
 //
-// The Noise state is made anew for every RESP: one that has read a forged
-// message 2 may be left spoilt, and the right RESP must still complete it.
+// The Noise state is made anew after a RESP that did not complete it: a forged
+// message 2 may leave it spoilt, and the right RESP must still complete it.
 func (i *Initiator) HandleResp(b []byte) (*Session, error) {
 	if i.finished {
 		return nil, ErrFinished
@@ -119,9 +121,12 @@ func (i *Initiator) HandleResp(b []byte) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	hs, _, err := i.start()
-	if err != nil {
-		return nil, err
+	hs := i.hs
+	i.hs = nil
+	if hs == nil {
+		if hs, _, err = i.start(); err != nil {
+			return nil, err
+		}
 	}
 	plain, send, recv, err := hs.ReadMessage(nil, message)
 	if err != nil {

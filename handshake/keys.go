@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"bytes"
+	"crypto/ecdh"
 	"crypto/ed25519"
 	"crypto/sha512"
 	"crypto/subtle"
@@ -105,8 +106,8 @@ type PrivateKey struct {
 type privateKey struct {
 	seed   [KeyLen]byte // RFC 8032, section 5.1.5
 	public PublicKey
-	scalar [32]byte // X25519 private key
-	point  [32]byte // X25519 public key
+	dh     *ecdh.PrivateKey // its X25519 form
+	point  [32]byte         // … and the public half
 }
 
 // GenerateKey makes a key of 32 bytes from r, which must be a cryptographic
@@ -137,14 +138,16 @@ func newPrivateKey(seed [KeyLen]byte) (PrivateKey, error) {
 	copy(k.public[:], pair[ed25519.SeedSize:])
 	// The scalar of Ed25519 is that of X25519 too: both clamp it alike.
 	h := sha512.Sum512(seed[:])
-	copy(k.scalar[:], h[:32])
+	dh, err := ecdh.X25519().NewPrivateKey(h[:32])
 	clear(h[:])
 	clear(pair)
-	point, err := k.public.X25519()
 	if err != nil {
+		return PrivateKey{}, fmt.Errorf("handshake: private key: %w", err)
+	}
+	k.dh = dh
+	if k.point, err = k.public.X25519(); err != nil {
 		return PrivateKey{}, err // no clamped scalar leads here
 	}
-	k.point = point
 	return PrivateKey{k: &k}, nil
 }
 

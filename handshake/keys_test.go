@@ -52,7 +52,7 @@ func TestKeyVectors(t *testing.T) {
 		if got := hex.EncodeToString(public[:]); got != v.public {
 			t.Errorf("public key of %s: %s, want %s", v.seed, got, v.public)
 		}
-		private, err := ecdh.X25519().NewPrivateKey((*key.k).scalar[:])
+		private, err := ecdh.X25519().NewPrivateKey((*key.k).dh.Bytes())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +173,7 @@ func TestPrinting(t *testing.T) {
 	}
 	seed := (*private.k).seed
 	secrets := []string{}
-	for _, b := range [][]byte{seed[:], (*private.k).scalar[:], psk[:]} {
+	for _, b := range [][]byte{seed[:], (*private.k).dh.Bytes(), psk[:]} {
 		first := b[:4]
 		decimal := strings.Trim(fmt.Sprintf("%d", first), "[]")
 		secrets = append(secrets, hex.EncodeToString(first), strings.ToUpper(hex.EncodeToString(first)), string(first),

@@ -142,6 +142,7 @@ func (s *blockStore) commit(at time.Duration, n newSymbol) Transmission {
 	coded := s.buffer()[:rlc.LengthLen+n.size]
 	s.pool = s.pool[:len(s.pool)-1]
 	rlc.PutLength(coded, n.size)
+	rlc.Pad(coded)
 	b.symbols = append(b.symbols, txSymbol{coded: coded, tag: n.tag})
 	b.deficit++
 	b.longest = max(b.longest, len(coded))

@@ -1,7 +1,6 @@
 package reliability
 
 import (
-	"slices"
 	"time"
 
 	"github.com/totg/totg/reliability/rate"
@@ -216,13 +215,11 @@ func (s *Sender) AppendFrame(dst []byte, t Transmission) []byte {
 	if t.repair {
 		f := Repair{Class: b.class, Block: uint32(t.block), N: len(b.symbols), Closed: b.closed, Number: t.index}
 		dst = f.Append(dst)
-		head := len(dst)
-		dst = slices.Grow(dst, b.longest)[:head+b.longest]
-		s.coder.Start(dst[head:], len(b.symbols), t.index)
+		s.coder.Start(len(b.symbols), t.index)
 		for i := range b.symbols {
-			s.coder.Add(dst[head:], i, b.symbols[i].coded)
+			s.coder.Add(i, b.symbols[i].coded)
 		}
-		return dst
+		return s.coder.Append(dst, b.longest)
 	}
 	f := Source{
 		Class: b.class, Block: uint32(t.block), Index: uint8(t.index),

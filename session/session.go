@@ -206,7 +206,7 @@ func (s *Session) loop(arrived <-chan inbound, free chan<- []byte) {
 		case d := <-arrived:
 			for rest := d.buf[:d.N]; len(rest) > 0; {
 				n := min(d.Seg, len(rest))
-				s.core.HandleDatagram(time.Now(), peer.Inbound{From: d.From, CE: d.CE, At: d.At}, rest[:n])
+				s.core.HandleDatagram(time.Now(), peer.Inbound{From: d.From, To: d.To, CE: d.CE, At: d.At}, rest[:n])
 				s.take()
 				rest = rest[n:]
 			}
@@ -240,7 +240,7 @@ func (s *Session) drain(now time.Time) {
 		if !ok {
 			break
 		}
-		_ = s.socket.Send(s.out[:n], n, to) // an error is loss
+		_ = s.socket.SendFrom(s.out[:n], n, s.core.Source(), to) // an error is loss
 	}
 	s.take()
 }
@@ -276,7 +276,7 @@ func (s *Session) take() {
 		case peer.SessionDown:
 			s.up.set(false)
 			s.events.put(Event{Kind: EventDown}, maxEvents)
-		case peer.IndexAdded, peer.IndexRemoved, peer.PathChanged, peer.TunnelCommitted:
+		case peer.IndexAdded, peer.IndexRemoved, peer.PathChanged, peer.TunnelCommitted, peer.PathDecided:
 		}
 	}
 }

@@ -253,7 +253,7 @@ func (l *loop) propose(w *waiter, r control.Proposal) {
 	case i < 0:
 		w.done <- answered{err: fmt.Errorf("peer %q: %w", r.Peer, errNoPeer)}
 		return
-	case len(l.agreed.waiters) >= maxWaiting:
+	case l.waiting() >= maxWaiting:
 		w.done <- answered{err: errWaiting}
 		return
 	}

@@ -28,7 +28,9 @@ func call(t *testing.T, caller, called byte, index uint32, now time.Time) *hands
 
 // hear hands a datagram from an address to the loop.
 func (l *loop) hear(now time.Time, b []byte, from netip.AddrPort) {
-	l.handleRuns(now, inbound{buf: b, Run: udp.Run{N: len(b), Seg: len(b), From: from}}, nil, make(chan []byte, 1))
+	l.shed(now)
+	l.handleRun(now, udp.Run{N: len(b), Seg: len(b), From: from}, b)
+	l.finish(now)
 }
 
 // H-5: under a flood of INITs from changing addresses the loop answers some with

@@ -8,7 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
-	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -35,8 +35,8 @@ type loop struct {
 	device  *tun.Device
 	socket  *udp.Socket
 	applied *route.Applied
-	timer   *timer
-	pumps   sync.WaitGroup
+	wait    watch
+	pumps   sync.WaitGroup  // of the goroutine beside the loop
 	calls   chan func()     // run in the loop, for control and resolution
 	fault   chan error      // why the tunnel ends by itself
 	ended   <-chan struct{} // closed when it does, or shall
@@ -48,10 +48,13 @@ type loop struct {
 	uplink uplink
 	out    sendBuffer
 	packet [flow.MaxUnit]byte
+	unit   [tun.MaxUnit]byte
 	drops  dropCounters
 	agreed agreements
+	movers []*mover
 
 	shedding shedding
+	leaving  bool // it says goodbye and reads no more units
 }
 
 // dropCounters count what reached no peer.
@@ -68,127 +71,98 @@ type dropCounters struct {
 	sendError   uint64 // datagrams that the kernel refused
 }
 
-// Sizes of the free lists: enough to keep a pump busy while the loop works.
-const (
-	deviceBuffers = 16
-	socketBuffers = 16
-)
-
-// inbound is a run of datagrams from the socket.
-type inbound struct {
-	buf []byte
-	udp.Run
-}
-
-// outbound is a unit from the device.
-type outbound struct {
-	buf  []byte
-	unit []byte
-}
-
 // run works until ctx ends or the device is gone.
 func (l *loop) run(ctx context.Context) {
-	pumping, stop := context.WithCancel(context.WithoutCancel(ctx)) // the socket is needed to say goodbye
+	runtime.LockOSThread() // never unlocked: the precision of its timers ends with the thread
+	exactTimers()
+	relaying, stop := context.WithCancel(context.WithoutCancel(ctx)) // needed to say goodbye
 	defer stop()
-	fromDevice, freeUnits := make(chan outbound, deviceBuffers), make(chan []byte, deviceBuffers)
-	fromSocket, freeRuns := make(chan inbound, socketBuffers), make(chan []byte, socketBuffers)
-	for range deviceBuffers {
-		freeUnits <- make([]byte, tun.MaxUnit)
-	}
-	for range socketBuffers {
-		freeRuns <- make([]byte, udp.MaxRun)
-	}
-	l.pumps.Add(3)
-	go l.pumpDevice(pumping, fromDevice, freeUnits)
-	go l.pumpSocket(pumping, fromSocket, freeRuns)
-	go l.timer.pump(&l.pumps)
-	ready := make(chan struct{})
-	close(ready)
+	l.pumps.Add(1)
+	go l.relay(relaying, ctx.Done())
 	l.drainAll(time.Now())
-	units, reload, done := fromDevice, l.opt.Reload, ctx.Done()
-	for done != nil || !l.closed() {
+	for !l.leaving || !l.closed() {
 		now := time.Now()
-		var more <-chan struct{} = ready // something waits to be sent: look for input, do not wait for it
-		if at, ok := l.uplink.due(now); !ok || at.After(now) {
-			l.timer.set(now, sooner(l.table.nextDeadline(), at))
-			more = nil
+		at, more := l.uplink.due(now)
+		if more && at.After(now) {
+			more = false
 		}
-		select {
-		case <-more:
-			l.transmit(now)
-		case u := <-units:
-			l.handleUnit(time.Now(), u.unit)
-			freeUnits <- u.buf
-		case d := <-fromSocket:
-			l.handleRuns(time.Now(), d, fromSocket, freeRuns)
-		case <-l.timer.fired:
-			l.handleTimers(time.Now())
-		case now := <-l.trace.tick():
-			l.traceRows(now)
-		case f := <-l.calls:
-			f()
-		case c := <-reload:
-			l.reload(c)
-		case <-done:
-			l.goodbye()
-			done, units, reload = nil, nil, nil
+		if err := l.wait.until(now, sooner(l.table.nextDeadline(), at), more); err != nil {
+			l.fail(fmt.Errorf("wait: %w", err))
+			return
 		}
+		l.turn()
 	}
 }
 
-// pumpDevice reads units from the interface.
-func (l *loop) pumpDevice(ctx context.Context, to chan<- outbound, free <-chan []byte) {
-	defer l.pumps.Done()
-	for {
-		var buf []byte
-		select {
-		case buf = <-free:
-		case <-ctx.Done():
-			return
-		}
-		unit, err := l.device.Read(buf)
+// turn does what is to be done now: input first, then what it and the time let the
+// peers say.
+func (l *loop) turn() {
+	w := &l.wait
+	if w.set.Ready(onBell) {
+		w.answer()
+	}
+	if w.look(time.Now()) {
+		l.receive()
+	}
+	if w.set.Ready(onDevice) && !l.leaving {
+		l.readUnits()
+	}
+	l.finish(time.Now()) // what leaves is stamped
+}
+
+// finish takes what input made the peers say, and what the time does.
+func (l *loop) finish(now time.Time) {
+	for _, p := range l.table.dirty {
+		p.dirty = false
+		l.take(p)
+		l.uplink.add(&p.line)
+	}
+	l.table.dirty = l.table.dirty[:0]
+	l.handleTimers(now)
+}
+
+// fail ends the tunnel; the first error is why.
+func (l *loop) fail(err error) {
+	select {
+	case l.fault <- err:
+	default:
+	}
+	l.stop()
+}
+
+// readUnits gives units from the interface to the peers.
+func (l *loop) readUnits() {
+	for range deviceBatch {
+		unit, err := l.device.TryRead(l.unit[:])
 		if err != nil {
-			if !errors.Is(err, os.ErrClosed) {
-				l.fault <- fmt.Errorf("interface %q is gone: %w", l.device.Name(), err)
-				l.stop()
-			}
+			l.fail(fmt.Errorf("interface %q is gone: %w", l.device.Name(), err))
+			l.wait.set.Listen(onDevice, false)
 			return
 		}
-		select {
-		case to <- outbound{buf: buf, unit: unit}:
-		case <-ctx.Done():
+		if unit == nil {
 			return
 		}
+		l.handleUnit(time.Now(), unit)
 	}
 }
 
-// pumpSocket reads runs of datagrams from the socket. Errors of a UDP socket
-// are news about datagrams sent earlier: to the protocol they are loss.
-func (l *loop) pumpSocket(ctx context.Context, to chan<- inbound, free <-chan []byte) {
-	defer l.pumps.Done()
-	for {
-		var d inbound
-		select {
-		case d.buf = <-free:
-		case <-ctx.Done():
-			return
-		}
-		for {
-			var err error
-			d.Run, err = l.socket.Receive(d.buf)
-			if err == nil {
-				break
-			}
-			if errors.Is(err, os.ErrClosed) || ctx.Err() != nil {
-				return
-			}
-			l.log.Debug("receive failed", slog.Any("error", err))
-		}
-		select {
-		case to <- d:
-		case <-ctx.Done():
-			return
-		}
+// receive gives the datagrams that are at the socket to their peers. Errors of a UDP
+// socket are news about datagrams sent earlier: to the protocol they are loss.
+func (l *loop) receive() {
+	w := &l.wait
+	n, err := l.socket.ReceiveBatch(w.batch)
+	if err != nil {
+		l.log.Debug("receive failed", slog.Any("error", err))
+	}
+	if n == 0 {
+		return
+	}
+	now := time.Now()
+	w.onLook(now, n == socketBatch)
+	l.shed(now)
+	for i := range n {
+		run, buf := w.batch.Run(i)
+		l.handleRun(time.Now(), run, buf) // no datagram came before it was sent
 	}
 }
 
@@ -206,49 +180,30 @@ func (l *loop) handleUnit(now time.Time, unit []byte) {
 		return
 	}
 	p.core.WritePacket(now, unit) // a full queue counts the drop itself
-	l.drain(now, p)
+	l.mark(p)
 }
 
-// handleRuns gives datagrams from the socket to their peers: d, and what else is
-// there already, so that a loop that falls behind drains the cores less often.
-func (l *loop) handleRuns(now time.Time, d inbound, from <-chan inbound, free chan<- []byte) {
-	l.shed(now)
-	l.handleRun(now, d)
-	free <- d.buf
-	for more := 1; more < socketBuffers; more++ {
-		select {
-		case d = <-from:
-			l.handleRun(time.Now(), d) // no datagram came before it was sent
-			free <- d.buf
-		default:
-			more = socketBuffers
-		}
+// mark notes that a peer may have something to say.
+func (l *loop) mark(p *tunnelPeer) {
+	if !p.dirty {
+		p.dirty = true
+		l.table.dirty = append(l.table.dirty, p)
 	}
-	for _, p := range l.table.dirty {
-		p.dirty = false
-		l.take(p)
-		l.uplink.add(&p.line)
-	}
-	l.table.dirty = l.table.dirty[:0]
-	l.transmit(time.Now()) // opening them took its time, and what leaves is stamped
 }
 
 // handleRun gives the datagrams of a run to their peers and delivers what they
-// carried. The rest of what the peers have to say waits for drain.
-func (l *loop) handleRun(now time.Time, d inbound) {
-	in := peer.Inbound{From: d.From, CE: d.CE, At: d.At}
-	for rest := d.buf[:d.N]; len(rest) > 0; {
-		n := min(d.Seg, len(rest))
-		p := l.deliver(now, in, rest[:n])
-		rest = rest[n:]
+// carried. The rest of what the peers have to say waits for the end of the turn.
+func (l *loop) handleRun(now time.Time, run udp.Run, buf []byte) {
+	in := peer.Inbound{From: run.From, To: run.To, CE: run.CE, At: run.At}
+	for len(buf) > 0 {
+		n := min(run.Seg, len(buf))
+		p := l.deliver(now, in, buf[:n])
+		buf = buf[n:]
 		if p == nil {
 			continue
 		}
 		l.deliverUnits(p)
-		if !p.dirty {
-			p.dirty = true
-			l.table.dirty = append(l.table.dirty, p)
-		}
+		l.mark(p)
 	}
 }
 
@@ -261,7 +216,7 @@ func (l *loop) deliver(now time.Time, in peer.Inbound, b []byte) *tunnelPeer {
 	}
 	var p *tunnelPeer
 	switch b[0] {
-	case wire.TypeData:
+	case wire.TypeData, wire.TypeAside:
 		p = l.table.byIndex[binary.BigEndian.Uint32(b[1:])]
 	case wire.TypeResp:
 		p = l.table.byIndex[binary.BigEndian.Uint32(b[5:])]
@@ -327,7 +282,7 @@ func (l *loop) sendCookie(now time.Time, to netip.AddrPort, init []byte) {
 	}
 	l.drops.cookie++
 	b := l.cookies.AppendCookie(l.out.next()[:0], now, to, init)
-	l.drops.sendError += l.out.add(l.socket, len(b), to)
+	l.drops.sendError += l.out.add(l.socket, len(b), netip.Addr{}, to)
 	l.drops.sendError += l.out.flush(l.socket)
 }
 
@@ -359,8 +314,8 @@ func (l *loop) drain(now time.Time, p *tunnelPeer) {
 
 // transmit lets the peers send in turn, as far as the rate allows (T-3).
 func (l *loop) transmit(now time.Time) {
-	l.uplink.send(now, l.out.next, func(n int, to netip.AddrPort) {
-		l.drops.sendError += l.out.add(l.socket, n, to)
+	l.uplink.send(now, l.out.next, func(n int, from netip.Addr, to netip.AddrPort) {
+		l.drops.sendError += l.out.add(l.socket, n, from, to)
 	}, func(x *line) { l.take(x.peer) })
 	l.drops.sendError += l.out.flush(l.socket)
 	for _, x := range l.uplink.ring {
@@ -436,7 +391,16 @@ func (l *loop) onEvent(p *tunnelPeer, e peer.Event) {
 	case peer.PathChanged:
 		st := p.core.Status()
 		l.log.Info("peer moved", name, slog.String("endpoint", st.Endpoint.String()))
+	case peer.PathDecided:
+		l.onPathDecided(p, e.Move)
 	}
+}
+
+// leave begins the end.
+func (l *loop) leave() {
+	l.leaving = true
+	l.wait.set.Listen(onDevice, false)
+	l.goodbye()
 }
 
 // goodbye begins to close the sessions in agreement with the peers, which

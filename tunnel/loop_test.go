@@ -5,7 +5,9 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +54,10 @@ func newLoop(t *testing.T, c *config.Config) (*loop, *bytes.Buffer) {
 		opt: Options{Config: c, Log: log}, log: log, random: rand.NewChaCha8([32]byte{}), socket: socket, stop: stop,
 		calls: make(chan func(), 1), fault: make(chan error, 1), ended: ctx.Done(),
 	}
+	if err := l.openWatch(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.wait.bell.FD.Close() })
 	if err := l.setPeers(c); err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +261,8 @@ func TestDeliverDrops(t *testing.T) {
 	} {
 		l.drops = dropCounters{}
 		indices := len(l.table.byIndex)
-		l.handleRuns(time.Now(), inbound{buf: c.b, Run: udp.Run{N: len(c.b), Seg: max(len(c.b), 1), From: from}}, nil, make(chan []byte, 1))
+		l.handleRun(time.Now(), udp.Run{N: len(c.b), Seg: max(len(c.b), 1), From: from}, c.b)
+		l.finish(time.Now())
 		if diff := cmp.Diff(c.want, l.drops, cmp.AllowUnexported(dropCounters{})); diff != "" {
 			t.Errorf("%s: drops (-want +got):\n%s", c.name, diff)
 		}
@@ -272,33 +279,99 @@ func TestDeliverDrops(t *testing.T) {
 func TestHandleRunCuts(t *testing.T) {
 	l, _ := newLoop(t, testConfig(t))
 	run := bytes.Repeat([]byte{0xee}, 3*100+20)
-	l.handleRun(time.Now(), inbound{buf: run, Run: udp.Run{N: len(run), Seg: 100}})
+	l.handleRun(time.Now(), udp.Run{N: len(run), Seg: 100}, run)
 	if l.drops.malformed != 4 {
 		t.Errorf("%d datagrams, want 4", l.drops.malformed)
 	}
-	l.handleRun(time.Now(), inbound{buf: run, Run: udp.Run{N: 50, Seg: 50}})
+	l.handleRun(time.Now(), udp.Run{N: 50, Seg: 50}, run[:50])
 	if l.drops.malformed != 5 {
 		t.Errorf("%d datagrams, want 5", l.drops.malformed)
 	}
 }
 
-// What waits is handled together with the run that came first, at most as many runs
-// as there are buffers, and every buffer is free again.
-func TestHandleRunsGathers(t *testing.T) {
+// What waits at the socket is handled together, and after looks that came soon one after
+// the other the loop does not look for a while.
+func TestReceiveGathers(t *testing.T) {
 	l, _ := newLoop(t, testConfig(t))
-	waiting, free := make(chan inbound, 2*socketBuffers), make(chan []byte, 2*socketBuffers)
-	one := inbound{buf: []byte{0xee}, Run: udp.Run{N: 1, Seg: 1}}
-	for range socketBuffers + 3 {
-		waiting <- one
+	from, err := net.Dial("udp", l.socket.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
 	}
-	for i, want := range []uint64{socketBuffers, socketBuffers + 4} {
-		if i > 0 {
-			one = <-waiting
+	defer func() { _ = from.Close() }()
+	send := func(n int) {
+		for range n {
+			if _, err := from.Write([]byte{0xee}); err != nil {
+				t.Fatal(err)
+			}
 		}
-		l.handleRuns(time.Now(), one, waiting, free)
-		if l.drops.malformed != want || len(free) != int(want) {
-			t.Errorf("%d runs handled, %d buffers free, want %d", l.drops.malformed, len(free), want)
+	}
+	send(socketBatch + 3)
+	for _, want := range []uint64{socketBatch, socketBatch + 3, socketBatch + 3} {
+		l.receive()
+		if l.drops.malformed != want {
+			t.Errorf("%d datagrams, want %d", l.drops.malformed, want)
 		}
+	}
+	w, now := &l.wait, time.Now()
+	w.looked, w.pause = now.Add(-2*lookPause), time.Time{}
+	w.onLook(now, false)
+	w.onLook(now.Add(lookPause/2), true)
+	if !w.pause.IsZero() {
+		t.Error("a pause after a lone datagram, or while there is more")
+	}
+	w.onLook(now.Add(lookPause), false)
+	end := now.Add(2 * lookPause)
+	if !w.pause.Equal(end) || w.look(end.Add(-1)) || !w.look(end) || !w.pause.IsZero() {
+		t.Errorf("a pause until %v, want %v", w.pause, end)
+	}
+	send(1) // and it is listened to again
+	if err := w.until(now, time.Time{}, false); err != nil || !w.look(now) {
+		t.Errorf("no look after the pause: %v", err)
+	}
+}
+
+// What is posted wakes the loop, and is done in the order in which it came.
+func TestRelay(t *testing.T) {
+	l, _ := newLoop(t, testConfig(t))
+	ctx, stop := context.WithCancel(t.Context())
+	l.pumps.Add(1)
+	go l.relay(ctx, nil)
+	defer l.pumps.Wait()
+	defer stop()
+	const calls = 100
+	var got []int
+	go func() {
+		for i := range calls {
+			l.calls <- func() { got = append(got, i) }
+		}
+	}()
+	for len(got) < calls {
+		if err := l.wait.until(time.Now(), time.Time{}, false); err != nil {
+			t.Fatal(err)
+		}
+		l.turn()
+	}
+	if !slices.IsSorted(got) {
+		t.Error("out of order")
+	}
+}
+
+// Deadlines end a wait, never earlier than the slack, and input does before them.
+func TestUntil(t *testing.T) {
+	l, _ := newLoop(t, testConfig(t))
+	w, now := &l.wait, time.Now()
+	for _, c := range []struct{ d, least time.Duration }{{0, timerSlack}, {-time.Hour, timerSlack}, {20 * time.Millisecond, 20 * time.Millisecond}} {
+		start := time.Now()
+		if err := w.until(start, start.Add(c.d), false); err != nil || time.Since(start) < c.least {
+			t.Errorf("a deadline in %v: %v after %v", c.d, err, time.Since(start))
+		}
+	}
+	if err := w.until(now, now.Add(time.Hour), true); err != nil { // there is more to do
+		t.Error(err)
+	}
+	w.bell.Ring()
+	if err := w.until(now, now.Add(time.Hour), false); err != nil || !w.set.Ready(onBell) {
+		t.Errorf("the bell is not heard: %v", err)
 	}
 }
 

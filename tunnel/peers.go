@@ -110,6 +110,7 @@ func (l *loop) setPeers(c *config.Config) error {
 		if !slices.Contains(t.peers, p) {
 			p.gone = true
 			l.dropWaiters(p)
+			l.dropMovers(p)
 			p.core.Close(now, peer.CloseNormal)
 			l.drain(now, p)
 			l.uplink.remove(&p.line)

@@ -17,6 +17,7 @@ type sendBuffer struct {
 	used  int
 	count int
 	seg   int
+	from  netip.Addr
 	to    netip.AddrPort
 	short bool // the last datagram was shorter: the batch is complete
 }
@@ -26,14 +27,14 @@ func (s *sendBuffer) next() []byte { return s.buf[s.used:] }
 
 // add takes the datagram of n bytes that was written into next. It returns the
 // number of datagrams that the kernel refused.
-func (s *sendBuffer) add(socket *udp.Socket, n int, to netip.AddrPort) (failed uint64) {
-	if s.count > 0 && (to != s.to || n > s.seg || s.short) {
+func (s *sendBuffer) add(socket *udp.Socket, n int, from netip.Addr, to netip.AddrPort) (failed uint64) {
+	if s.count > 0 && (to != s.to || from != s.from || n > s.seg || s.short) {
 		start := s.used
 		failed = s.flush(socket)
 		copy(s.buf[:], s.buf[start:start+n])
 	}
 	if s.count == 0 {
-		s.seg, s.to, s.short = n, to, false
+		s.seg, s.from, s.to, s.short = n, from, to, false
 	}
 	s.short = n < s.seg
 	s.used += n
@@ -50,7 +51,7 @@ func (s *sendBuffer) flush(socket *udp.Socket) (failed uint64) {
 		return 0
 	}
 	// An error is loss to the protocol (clause 8); it stays visible as a count.
-	if err := socket.Send(s.buf[:s.used], s.seg, s.to); err != nil {
+	if err := socket.SendFrom(s.buf[:s.used], s.seg, s.from, s.to); err != nil {
 		failed = 1
 	}
 	s.used, s.count = 0, 0

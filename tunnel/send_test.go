@@ -61,7 +61,7 @@ func (s *sender) add(rng *rand.Rand, n, sink int) {
 		buf[i] = byte(rng.Uint32())
 	}
 	s.want[sink] = append(s.want[sink], bytes.Clone(buf[:n]))
-	if failed := s.out.add(s.socket, n, s.addr(sink)); failed != 0 {
+	if failed := s.out.add(s.socket, n, netip.Addr{}, s.addr(sink)); failed != 0 {
 		s.t.Fatalf("%d datagrams failed", failed)
 	}
 }
@@ -166,7 +166,7 @@ func FuzzSendBuffer(f *testing.F) {
 func TestSendBufferFails(t *testing.T) {
 	s := newSender(t, 1)
 	s.out.next()[0] = 1
-	failed := s.out.add(s.socket, 1000, netip.MustParseAddrPort("[2001:db8::1]:9")) // not from an IPv4 socket
+	failed := s.out.add(s.socket, 1000, netip.Addr{}, netip.MustParseAddrPort("[2001:db8::1]:9")) // not from an IPv4 socket
 	failed += s.out.flush(s.socket)
 	if failed == 0 {
 		t.Error("a datagram that could not be sent was not counted")
@@ -185,9 +185,9 @@ func TestSendBufferAllocatesNothing(t *testing.T) {
 	s := newSender(t, 1)
 	to := s.addr(0)
 	n := testing.AllocsPerRun(50, func() {
-		s.out.add(s.socket, 1200, to)
-		s.out.add(s.socket, 1200, to)
-		s.out.add(s.socket, 800, to)
+		s.out.add(s.socket, 1200, netip.Addr{}, to)
+		s.out.add(s.socket, 1200, netip.Addr{}, to)
+		s.out.add(s.socket, 800, netip.Addr{}, to)
 		s.out.flush(s.socket)
 	})
 	if n != 0 {

@@ -57,6 +57,9 @@ func (p *tunnelPeer) status() control.PeerStatus {
 		CapacityBits: s.Capacity, RatePhase: s.Phase, QueueDelay: s.QueueDelay, QueueTarget: s.QueueTarget,
 		Drops: map[string]uint64{},
 	}
+	if m := s.Move; m.State != peer.MoveNone {
+		out.PathSwitch = control.PathStatus{To: m.To.String(), State: m.State.String(), ByPeer: !m.Own, Why: m.Why}
+	}
 	if s.Endpoint.IsValid() {
 		out.Endpoint = s.Endpoint.String()
 	}

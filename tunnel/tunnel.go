@@ -14,7 +14,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"hash/fnv"
 	"log/slog"
 	"slices"
@@ -108,10 +107,10 @@ func (l *loop) open() error {
 	if err := l.applyPlan(plan); err != nil {
 		return err
 	}
-	if l.timer, err = newTimer(); err != nil {
-		return fmt.Errorf("open timer: %w", err)
+	if err := l.openWatch(); err != nil {
+		return err
 	}
-	return nil
+	return l.wait.set.Add(onDevice, l.device.FD())
 }
 
 // applyPlan makes addresses and routes those of a plan. The tunnel's own datagrams
@@ -144,8 +143,8 @@ func (l *loop) release() error {
 	if l.applied != nil {
 		errs = append(errs, l.applied.Remove())
 	}
-	if l.timer != nil {
-		l.timer.close()
+	if l.wait.bell != nil {
+		_ = l.wait.bell.FD.Close() // nothing is in it
 	}
 	if l.socket != nil {
 		_ = l.socket.Close() // nothing is in it

@@ -23,6 +23,7 @@ const (
 // source is a peer as the uplink sees it: its pacing says what it may send now.
 type source interface {
 	Poll(now time.Time, buf []byte) (n int, to netip.AddrPort, ok bool)
+	Source() netip.Addr // of the newest datagram
 }
 
 // uplink shares the rate of the interface between the peers that have something to
@@ -77,7 +78,7 @@ func (u *uplink) due(now time.Time) (at time.Time, ok bool) {
 // send lets the peers send in turn, as long as the rate allows and no more than a
 // turn of the loop. emit gives the space for a datagram, and takes it; done hears
 // of each peer that has nothing more.
-func (u *uplink) send(now time.Time, space func() []byte, emit func(n int, to netip.AddrPort), done func(l *line)) {
+func (u *uplink) send(now time.Time, space func() []byte, emit func(n int, from netip.Addr, to netip.AddrPort), done func(l *line)) {
 	for sent := 0; len(u.ring) > 0 && sent < uplinkTurn; {
 		if u.shared && u.next.After(now) {
 			return
@@ -89,22 +90,26 @@ func (u *uplink) send(now time.Time, space func() []byte, emit func(n int, to ne
 		for l.deficit > 0 {
 			n, to, ok := l.from.Poll(now, space())
 			if !ok {
-				u.ring = u.ring[1:]
+				u.pop()
 				l.waits, l.deficit = false, 0
 				done(l)
 				break
 			}
-			emit(n, to)
+			emit(n, l.from.Source(), to)
 			cost := n + ipOverhead
 			l.deficit -= cost
 			sent += cost
 			u.charge(now, cost)
 		}
 		if l.waits { // its turn is over
-			u.ring = append(u.ring[1:], l)
+			u.pop()
+			u.ring = append(u.ring, l)
 		}
 	}
 }
+
+// pop takes the first line out of the ring, which keeps its memory.
+func (u *uplink) pop() { u.ring = u.ring[:copy(u.ring, u.ring[1:])] }
 
 // charge moves the time of the next datagram.
 func (u *uplink) charge(now time.Time, cost int) {

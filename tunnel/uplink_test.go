@@ -29,6 +29,8 @@ func (f *fakePeer) Poll(now time.Time, _ []byte) (int, netip.AddrPort, bool) {
 	return f.size, netip.AddrPort{}, true
 }
 
+func (*fakePeer) Source() netip.Addr { return netip.Addr{} }
+
 // runUplink lets peers send for a time, woken every tick or when it is due.
 func runUplink(u *uplink, d time.Duration, peers ...*fakePeer) {
 	lines := make([]*line, len(peers))
@@ -42,7 +44,7 @@ func runUplink(u *uplink, d time.Duration, peers ...*fakePeer) {
 				u.add(lines[i])
 			}
 		}
-		u.send(now, func() []byte { return nil }, func(int, netip.AddrPort) {}, func(*line) {})
+		u.send(now, func() []byte { return nil }, func(int, netip.Addr, netip.AddrPort) {}, func(*line) {})
 	}
 }
 
@@ -106,7 +108,7 @@ func TestUplinkTurn(t *testing.T) {
 	now := time.Unix(1000, 0)
 	u.add(l)
 	u.add(l)
-	none := func(int, netip.AddrPort) {}
+	none := func(int, netip.Addr, netip.AddrPort) {}
 	u.send(now, func() []byte { return nil }, none, func(*line) {})
 	if p.sent < uplinkTurn || p.sent > uplinkTurn+2*uplinkQuantum {
 		t.Errorf("%d bytes in a turn", p.sent)

@@ -58,7 +58,7 @@ the configuration.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
 	cobra.EnableCommandSorting = false
 	root.AddCommand(
-		newUpCmd(run), newDownCmd(), newStatusCmd(), newAgreeCmd(), newCheckCmd(), newKeygenCmd(), newPubkeyCmd(),
+		newUpCmd(run), newDownCmd(), newStatusCmd(), newAgreeCmd(), newPathCmd(), newCheckCmd(), newKeygenCmd(), newPubkeyCmd(),
 		newLabCmd(), newDemoCmd(), newTheseusCmd(), newVersionCmd(), newCompletionCmd(),
 	)
 	root.InitDefaultHelpFlag()

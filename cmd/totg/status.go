@@ -116,6 +116,9 @@ func statusTable(st control.Status, now time.Time) string {
 	if len(st.Peers) > 0 {
 		b.WriteString("\n" + indent(alignColumns(rows)))
 	}
+	if moves := pathRows(st.Peers); len(moves) > 0 {
+		b.WriteString("\n" + indent(alignColumns(moves)))
+	}
 	for _, p := range st.Peers {
 		if len(p.Channels) > 0 {
 			b.WriteString("\n" + indent("channels, "+printable(p.Name)+"\n"+indent(alignColumns(channelRows(p.Channels)))))
@@ -134,6 +137,25 @@ func statusTable(st control.Status, now time.Time) string {
 		b.WriteString("\n" + indent(alignColumns(drops)))
 	}
 	return strings.TrimRight(b.String(), "\n")
+}
+
+// pathRows tells the newest switch of the path to each peer, if there was one.
+func pathRows(peers []control.PeerStatus) (rows [][]string) {
+	for _, p := range peers {
+		s := p.PathSwitch
+		if s.State == "" {
+			continue
+		}
+		text := printable(s.State) + ", to " + printable(s.To)
+		if s.ByPeer {
+			text += ", by the peer's wish"
+		}
+		if s.Why != "" {
+			text += ": " + printable(s.Why)
+		}
+		rows = append(rows, []string{"path switch, " + printable(p.Name), text})
+	}
+	return rows
 }
 
 // channelRows is the table of a peer's channels. What the peer opened carries what it sends.

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/totg/totg/internal/wire"
 )
 
@@ -68,8 +70,18 @@ func (r *relay) pass(from net.PacketConn, forward func(b []byte), call bool) {
 		lost := r.rng.Float64() < r.loss
 		r.mu.Unlock()
 		if !lost {
-			time.AfterFunc(r.delay, func() { forward(buf[:n]) })
+			go func() {
+				pause(r.delay)
+				forward(buf[:n])
+			}()
 		}
+	}
+}
+
+// pause is a sleep of the kernel's: the runtime's timers are late by up to a
+// millisecond.
+func pause(d time.Duration) {
+	for left := unix.NsecToTimespec(d.Nanoseconds()); unix.Nanosleep(&left, &left) == unix.EINTR; {
 	}
 }
 

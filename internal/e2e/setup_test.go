@@ -25,12 +25,13 @@ func TestSetup(t *testing.T) {
 		ca.peers[0].endpoint = r.address
 		b.up(cb)
 		arrived := b.deliveries()
+		a.write(ca.toml())
 		said := a.say(inside(2))
 		var all []time.Duration
 		for i := range *setups {
 			said <- byte(i)
 			r.reset()
-			d := a.up(ca)
+			d := a.start(program(), "up", "-v", "-c", a.file()) // and nothing that takes time of it meanwhile
 			for done := false; !done; {
 				select {
 				case x := <-arrived:

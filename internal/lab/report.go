@@ -16,6 +16,7 @@ type Report struct {
 	CommandSeconds float64      `json:"command_seconds"`      //
 	CPUSeconds     [2]float64   `json:"cpu_seconds"`          // of the peer's programs in hosts A and B
 	CommandsCPU    [2]float64   `json:"commands_cpu_seconds"` // of the background commands
+	EmulatorCPU    float64      `json:"emulator_cpu_seconds"` // of the emulated link
 	Up             WireReport   `json:"up"`                   // from A to B
 	Down           WireReport   `json:"down"`                 //
 	Hosts          []hostStatus `json:"tunnel,omitempty"`     // what the tunnel tells of itself
@@ -48,6 +49,7 @@ func (r *Report) fill(w *world, cpu [2]time.Duration, commands []*child) {
 	}
 	up, down := w.wire.stats()
 	r.Up, r.Down = up.report(w.drops[0]), down.report(w.drops[1])
+	r.EmulatorCPU = (up.CPU + down.CPU).Seconds()
 }
 
 func (w *Wire) report(missed uint64) WireReport {

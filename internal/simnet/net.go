@@ -66,7 +66,7 @@ type Host struct {
 	// Received is called with every unit that the host delivers.
 	Received func(unit []byte)
 	// Events counts what the peer reported.
-	Events [peer.TunnelCommitted + 1]int
+	Events [peer.PathDecided + 1]int
 }
 
 // Net is two hosts and the links between them.

@@ -21,6 +21,7 @@ const (
 	TypeInit   = Version<<4 | 0x1 // handshake, initiator to responder (H-3)
 	TypeResp   = Version<<4 | 0x2 // handshake, responder to initiator (H-3)
 	TypeCookie = Version<<4 | 0x3 // address cookie (H-5)
+	TypeAside  = Version<<4 | 0x4 // sealed frames beside the path in use
 )
 
 // MaxVarint is the largest value that AppendVarint encodes: 2^62-1.

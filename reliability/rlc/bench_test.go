@@ -16,7 +16,7 @@ var benchK = []int{8, 16, 32, 64, 128, 256}
 func fullBlock(rng *rand.Rand, k int) *block {
 	b := &block{longest: LengthLen + benchSymbol}
 	for range k {
-		c := make([]byte, b.longest)
+		c := make([]byte, b.longest, BufferLen)
 		for i := range c {
 			c[i] = byte(rng.Uint32())
 		}
@@ -83,14 +83,15 @@ func BenchmarkEncode(b *testing.B) {
 	for _, k := range benchK {
 		b.Run(fmt.Sprintf("K=%d", k), func(b *testing.B) {
 			block := fullBlock(rand.New(rand.NewPCG(1, 7)), k)
-			dst := make([]byte, block.longest)
+			dst := make([]byte, 0, BufferLen)
 			var r Repair
 			b.ReportAllocs()
 			for b.Loop() {
-				r.Start(dst, k, 3)
+				r.Start(k, 3)
 				for i, c := range block.coded {
-					r.Add(dst, i, c)
+					r.Add(i, c)
 				}
+				dst = r.Append(dst[:0], block.longest)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(k), "ns/symbol")
 		})

@@ -81,20 +81,30 @@ func Coefficients(row []byte, repair uint16) {
 }
 
 // Repair adds up a repair symbol. It holds the coefficients, so that the caller
-// can feed symbols from wherever they lie.
+// can feed symbols from wherever they lie, and the sum, which has room for whole
+// vector registers: what is left of a symbol byte by byte takes as long as half of the
+// rest.
 type Repair struct {
 	row [MaxK]byte
+	sum [BufferLen]byte
 }
 
-// Start prepares repair number repair over the first n symbols of a block and
-// clears dst, its coded bytes to be.
-func (r *Repair) Start(dst []byte, n int, repair uint16) {
+// Start begins repair number repair over the first n symbols of a block.
+func (r *Repair) Start(n int, repair uint16) {
 	Coefficients(r.row[:n], repair)
-	clear(dst)
+	clear(r.sum[:])
 }
 
-// Add adds source symbol i, in coded form without its zeros, to dst.
-func (r *Repair) Add(dst []byte, i int, coded []byte) { mulAdd(r.row[i], coded, dst) }
+// Add adds source symbol i in coded form, with zeros behind it as Pad writes them.
+func (r *Repair) Add(i int, coded []byte) { mulAdd(r.row[i], coded[:whole(len(coded))], r.sum[:]) }
+
+// Append appends the coded bytes of the repair symbol, as many as the longest symbol
+// that was added has.
+func (r *Repair) Append(dst []byte, longest int) []byte { return append(dst, r.sum[:longest]...) }
+
+// Pad writes the zeros of a coded form that Add reads, as far as the next multiple of
+// 64 bytes. coded has the capacity.
+func Pad(coded []byte) { clear(coded[len(coded):whole(len(coded))]) }
 
 // PutLength writes the length that precedes a symbol of n bytes.
 func PutLength(coded []byte, n int) { binary.BigEndian.PutUint16(coded, uint16(n)) }

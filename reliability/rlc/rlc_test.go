@@ -43,9 +43,10 @@ func newBlock(rng *rand.Rand, k int) *block {
 		for i := range s {
 			s[i] = byte(rng.Uint32())
 		}
-		c := make([]byte, LengthLen+len(s))
+		c := bytes.Repeat([]byte{0xa5}, BufferLen)[:LengthLen+len(s)] // used before
 		PutLength(c, len(s))
 		copy(c[LengthLen:], s)
+		Pad(c)
 		b.symbols, b.coded = append(b.symbols, s), append(b.coded, c)
 		b.longest = max(b.longest, len(c))
 	}
@@ -54,12 +55,11 @@ func newBlock(rng *rand.Rand, k int) *block {
 
 func (b *block) repair(n uint16) []byte {
 	var r Repair
-	dst := make([]byte, b.longest)
-	r.Start(dst, len(b.symbols), n)
+	r.Start(len(b.symbols), n)
 	for i, c := range b.coded {
-		r.Add(dst, i, c)
+		r.Add(i, c)
 	}
-	return dst
+	return r.Append(nil, b.longest)
 }
 
 // TestEncode: a repair symbol is what the definition says.

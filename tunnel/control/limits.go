@@ -12,6 +12,9 @@ const (
 	// MaxDeadline bounds the deadline of a proposal: a client waits for so long.
 	MaxDeadline = 24 * time.Hour
 
+	// MaxPathDeadline bounds that of a switch of the path: who tries it longer tries a path that is down.
+	MaxPathDeadline = time.Minute
+
 	requestTime = 2 * time.Second  // for a client to say what it wants
 	answerTime  = 5 * time.Second  // for the tunnel to answer, and for the client to read that
 	clientTime  = 10 * time.Second // for a whole query, more than a live tunnel takes

@@ -1,9 +1,9 @@
 // Package control is the local conversation with a running tunnel: a Unix socket in /run/totg (TOTG_RUN_DIR overrides the
 // folder), one for each interface, over which "totg status" and "totg down" ask the process of "totg up".
 //
-// A client sends one JSON object on a line, {"cmd":"status"}, {"cmd":"channels"}, {"cmd":"stop"}, {"cmd":"agreements"} or
-// {"cmd":"agree","peer":"…","name":"…","deadline_seconds":10}, and gets one in return: {"status":{…}} for the first two,
-// {"ok":true}, {"agreements":[…]}, {"agreement":{…}} or {"error":"…"}. The socket has mode 0600, and the server asks the kernel who is calling: root and the
+// A client sends one JSON object on a line, {"cmd":"status"}, {"cmd":"channels"}, {"cmd":"stop"}, {"cmd":"agreements"},
+// {"cmd":"agree","peer":"…","name":"…","deadline_seconds":10} or {"cmd":"path","peer":"…","to":"IP:PORT","deadline_seconds":10},
+// and gets one in return: {"status":{…}} for the first two, {"ok":true}, {"agreements":[…]}, {"agreement":{…}}, {"path":{…}} or {"error":"…"}. The socket has mode 0600, and the server asks the kernel who is calling: root and the
 // tunnel's own user are served. Requests are bounded in size, clients in number, and all of it in time, so that a client can
 // hold up neither the tunnel nor other clients for long.
 //
@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -38,6 +39,8 @@ type Handler interface {
 	Agree(ctx context.Context, p Proposal) (Agreement, error)
 	// Agreements lists what is remembered of named actions.
 	Agreements(ctx context.Context) ([]Agreement, error)
+	// MovePath switches the path to a peer and returns when that is decided, or at the deadline.
+	MovePath(ctx context.Context, p PathProposal) (PathSwitch, error)
 	// Stop begins the tunnel's end and returns without waiting for it.
 	Stop()
 }
@@ -58,6 +61,8 @@ type request struct {
 	Peer     string  `json:"peer,omitempty"` // agree
 	Name     string  `json:"name,omitempty"`
 	Deadline float64 `json:"deadline_seconds,omitempty"`
+
+	To netip.AddrPort `json:"to,omitzero"` // path
 }
 
 // The commands.
@@ -67,6 +72,7 @@ const (
 	cmdStop       = "stop"
 	cmdAgree      = "agree"
 	cmdAgreements = "agreements"
+	cmdPath       = "path"
 )
 
 type response struct {
@@ -76,6 +82,7 @@ type response struct {
 
 	Agreement  *Agreement  `json:"agreement,omitempty"`
 	Agreements []Agreement `json:"agreements,omitempty"`
+	Path       *PathSwitch `json:"path,omitempty"`
 }
 
 // Listen takes the control socket at path (see Path). If a live process has it the error is ErrAlreadyUp.
@@ -223,6 +230,8 @@ func answer(ctx context.Context, conn net.Conn, h Handler) (response, func()) {
 		return response{OK: true}, h.Stop
 	case cmdAgree:
 		return answerAgree(ctx, conn, req, h), nil
+	case cmdPath:
+		return answerPath(ctx, conn, req, h), nil
 	case cmdAgreements:
 		ctx, cancel := context.WithTimeout(ctx, answerTime)
 		defer cancel()

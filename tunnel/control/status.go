@@ -63,7 +63,17 @@ type PeerStatus struct {
 
 	Drops map[string]uint64 `json:"drops"` // by reason
 
+	PathSwitch PathStatus `json:"path_switch,omitzero"` // the newest, by either side; zero: none
+
 	Channels []ChannelStatus `json:"channels,omitempty"` // where asked for, at most MaxChannels
+}
+
+// PathStatus is a switch of the path, pending or decided.
+type PathStatus struct {
+	To     string `json:"to"`      // where the peer is on the new path
+	State  string `json:"state"`   // "probing", "voting", "in doubt", "moved" or "stayed"
+	ByPeer bool   `json:"by_peer"` // the peer asked for it
+	Why    string `json:"why,omitempty"`
 }
 
 // ChannelStatus is one channel's part of PeerStatus.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/totg/totg/channel"
+	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/reliability"
 	"github.com/totg/totg/tunnel/flow"
 )
@@ -34,7 +35,7 @@ func (p *Peer) pollSession(buf []byte) int {
 	}
 	size := p.path.credit(min(p.path.size, len(buf)))
 	b := builder{p: p, s: s, limit: size - tagLen}
-	b.dst = appendHeader(buf[:0], s.keys.RemoteIndex, s.sender.NextPN())
+	b.dst = appendHeader(buf[:0], wire.TypeData, s.keys.RemoteIndex, s.sender.NextPN())
 	b.dst = append(b.dst, s.sender.Epoch(p.now))
 	if p.probeDue() && b.appendProbe(buf) {
 		return b.finish(buf)
@@ -295,6 +296,9 @@ func (b *builder) finish(buf []byte) int {
 	n := headerLen + len(sealed)
 	s.sender.OnSent(p.now, n+p.path.overhead(), b.carry)
 	p.path.sent += n
+	if s.heard != nil && p.timers[timerUp].IsZero() {
+		p.timers[timerUp] = p.now.Add(ladderAfter)
+	}
 	p.onSent(s, b.ask)
 	return n
 }

@@ -53,6 +53,7 @@ type Event struct {
 	Kind  EventKind
 	Index uint32      // IndexAdded, IndexRemoved
 	Err   *CloseError // SessionDown
+	Move  Move        // PathDecided
 }
 
 // EventKind is the kind of an Event.
@@ -66,4 +67,5 @@ const (
 	SessionDown                          // the session ended, see Err
 	PathChanged                          // the peer's address is another now
 	TunnelCommitted                      // both are known to have the session
+	PathDecided                          // a switch of the path is decided, or in doubt, see Move
 )

@@ -3,6 +3,7 @@ package peer
 import (
 	"net/netip"
 
+	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/reliability"
 )
 
@@ -22,7 +23,7 @@ func (p *Peer) prepareClose(s *session, why CloseError) {
 	for i := range g.datagrams {
 		buf := g.datagrams[i][:]
 		pn := s.sender.NextPN()
-		dst := appendHeader(buf[:0], s.keys.RemoteIndex, pn)
+		dst := appendHeader(buf[:0], wire.TypeData, s.keys.RemoteIndex, pn)
 		dst = append(dst, s.sender.Epoch(p.now))
 		dst = appendClose(dst, why.Code, why.Reason)
 		sealed := s.keys.Send.Seal(buf[headerLen:headerLen], buf[:headerLen], dst[headerLen:], 0, pn)

@@ -168,21 +168,19 @@ func (p *Peer) handleResp(in Inbound, b []byte) DropReason {
 	if err != nil {
 		return DropResp
 	}
-	if a.up.Handle(p.now, keys.RemoteLadder) != ladder.DropNone {
-		return DropResp // a fresh INIT will follow
-	}
 	s, err := p.newSession(keys, a.up)
 	if err != nil {
 		return DropResp
 	}
 	p.furnish(s)
+	s.heard = keys.RemoteLadder
 	p.attempt = nil // its index lives on in the session
 	p.timers[timerGiveUp] = time.Time{}
 	p.dropPending()
 	p.dropSession(nil)
 	p.cur = s
 	p.program.begin()
-	p.path.addr = in.From
+	p.path.moveTo(in.From, 0)
 	p.path.validate() // it answered what we sent there
 	p.path.size = baseDatagram
 	// The peer may send only after it heard from us: say something at once,
@@ -190,7 +188,6 @@ func (p *Peer) handleResp(in Inbound, b []byte) DropReason {
 	flood := handshake.NewFlood(p.now, p.jitter)
 	s.confirm = &flood
 	p.onKeyed(s)
-	p.onUp(s)
 	return DropNone
 }
 
@@ -248,6 +245,7 @@ func (p *Peer) dropSession(why *CloseError) {
 		return
 	}
 	p.retire(s)
+	p.endMove(s)
 	p.program.end()
 	s.headers.restore(p.queue.Head(flow.Stream).B)
 	s.keys.Wipe()
@@ -259,7 +257,7 @@ func (p *Peer) dropSession(why *CloseError) {
 	}
 	p.cur, p.pingDue, p.path.probe = nil, false, probe{}
 	p.inner.Reset()
-	for _, t := range [...]timer{timerDead, timerKeepalive, timerPath, timerQuiet, timerRekey, timerLeave} {
+	for _, t := range [...]timer{timerDead, timerKeepalive, timerPath, timerQuiet, timerRekey, timerLeave, timerUp} {
 		p.timers[t] = time.Time{}
 	}
 }

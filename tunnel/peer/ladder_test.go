@@ -76,6 +76,41 @@ func TestLadders(t *testing.T) {
 	}
 }
 
+// X-7, H-3: the first datagrams of the initiator leave before it looks at the ladder
+// of RESP, however long the host took for the keys; a moment later it does, and a
+// LADDER frame goes on from there.
+func TestDataBeforeLadder(t *testing.T) {
+	d := newDuo(t, nil)
+	a, b := d.p[0], d.p[1]
+	d.p[0].WritePacket(d.now, packet(17, 64))
+	for _, step := range []struct{ from, to int }{{0, 1}, {1, 0}} { // INIT, RESP
+		n, _, ok := d.p[step.from].Poll(d.now, d.buf[:])
+		if !ok || d.p[step.to].HandleDatagram(d.now, Inbound{From: d.addr[step.from]}, d.buf[:n]) != DropNone {
+			t.Fatalf("no datagram, or a wrong one, from %d", step.from)
+		}
+	}
+	d.now = d.now.Add(10 * time.Millisecond) // of computing
+	for {
+		n, _, ok := a.Poll(d.now, d.buf[:])
+		if !ok {
+			break
+		}
+		if r := b.HandleDatagram(d.now, Inbound{From: d.addr[0]}, d.buf[:n]); r != DropNone {
+			t.Error(r)
+		}
+	}
+	if _, ok := b.ReadPacket(d.unit[:]); !ok || a.cur.up.Level() != ladder.LevelC {
+		t.Errorf("packet: %v, with the ladder at %v", ok, a.cur.up.Level())
+	}
+	if at := a.NextDeadline(); at.After(d.now.Add(ladderAfter)) {
+		t.Errorf("the ladder waits for %v", at.Sub(d.now))
+	}
+	d.pass(2 * ladderAfter)
+	if a.cur.up.Level() < ladder.LevelT || b.cur.up.Level() < ladder.LevelT {
+		t.Errorf("the ladder is at %v and %v", a.cur.up.Level(), b.cur.up.Level())
+	}
+}
+
 // A known attack: all datagrams of a whole session, with its votes, key changes and
 // named actions, are played again, in the same session and in one after a restart of
 // either end. None has an effect (X-2, H-6).

@@ -104,6 +104,8 @@ func (p *Peer) handleLadder(s *session, r *wire.Reader) error {
 		p.onUp(s)
 	case ladder.ActionRekey:
 		return p.handleRekey(s, &m, msg)
+	case ladder.ActionPath:
+		return p.handleMove(s, &m, msg)
 	case ladder.ActionClose:
 		p.handleLeave(s, msg)
 	case ladder.ActionNamed:
@@ -117,6 +119,17 @@ func (p *Peer) handleLadder(s *session, r *wire.Reader) error {
 }
 
 var errUnknownAction = errors.New("ladder of an unknown action")
+
+// hearUp looks at the ladder of RESP, after the first datagrams have left: four
+// signatures take as long as the handshake, and data does not wait for them.
+func (p *Peer) hearUp(s *session) {
+	if s.heard == nil {
+		return
+	}
+	s.up.Handle(p.now, s.heard) // dropped: the peer says it again
+	s.heard = nil
+	p.onUp(s)
+}
 
 // onUp tells when both are known to be there.
 func (p *Peer) onUp(s *session) {
@@ -134,6 +147,7 @@ func (p *Peer) tendLadders() {
 	if p.cur != nil {
 		p.cur.up.HandleTimeout(p.now)
 		p.tendRekey(p.cur)
+		p.tendMove(p.cur)
 		p.tendLeave(p.cur)
 	}
 }
@@ -190,13 +204,20 @@ func (p *Peer) pollLadder(s *session, buf []byte) int {
 			return n
 		}
 	}
-	if n, ok := s.up.Poll(p.now, buf); ok {
-		return n
+	if s.heard == nil {
+		if n, ok := s.up.Poll(p.now, buf); ok {
+			return n
+		}
 	}
 	if s.rekey != nil {
 		if n, ok := s.rekey.machine.Poll(p.now, buf); ok {
 			return n
 		}
+	}
+	if s.move != nil && s.move.copied > 0 {
+		n := copy(buf, s.move.message[:s.move.copied])
+		s.move.copied = 0
+		return n
 	}
 	if p.cfg.Agreements != nil {
 		if n, ok := p.cfg.Agreements.Poll(p.now, buf); ok {
@@ -221,12 +242,17 @@ func (p *Peer) ladderDeadline() time.Time {
 		d = b.NextDeadline()
 	}
 	if s := p.cur; s != nil {
-		d = earlier(d, s.up.NextDeadline())
+		if s.heard == nil {
+			d = earlier(d, s.up.NextDeadline())
+		}
 		if s.rekey != nil {
 			d = earlier(d, s.rekey.machine.NextDeadline())
 		}
 		if s.leave != nil {
 			d = earlier(d, s.leave.NextDeadline())
+		}
+		if s.move != nil && s.move.copied > 0 {
+			d = p.now
 		}
 	}
 	if !d.IsZero() && d.Before(p.ladders.next) {

@@ -160,6 +160,19 @@ const (
 	// round trips, and more where datagrams are lost.
 	leaveRTTs          = 25
 	leaveMin, leaveMax = 100 * time.Millisecond, time.Second
+	// moveFor is how long a host takes part in a switch of the path that the peer
+	// asked for, without a vote: longer than MaxMove, so that the end that asked
+	// gives up first.
+	moveFor = MaxMove + 10*time.Second
+	// moveIdle is the silence after which the peer seems to have given up: 20
+	// repetitions at least (H-4), which are all lost at 70 % with a probability
+	// below 10^-3.
+	moveIdle = 2 * time.Second
+	// MaxMove is the longest that a switch of the path may be tried.
+	MaxMove = time.Minute
+	// ladderAfter is how long after the first datagram of a session the ladder of RESP
+	// is looked at: any time lets that datagram go first.
+	ladderAfter = time.Millisecond
 	// ladderAgain is the wait for a datagram with room for a ladder message.
 	ladderAgain = 5 * time.Millisecond
 	// ladderRate and ladderBurst bound the ladder messages of the peer that are

@@ -10,6 +10,7 @@ import (
 // datagram size (W-4).
 type path struct {
 	addr      netip.AddrPort
+	local     netip.Addr // where datagrams to it leave from, invalid: as routes say
 	validated bool
 	proven    netip.AddrPort // the newest address that was validated
 	received  int            // bytes from an address that is not validated
@@ -64,7 +65,7 @@ func (p *path) validate() { p.validated, p.proven = true, p.addr }
 // moveTo makes addr the peer's address. Nothing is known of it but that an
 // authenticated datagram of n bytes came from there.
 func (p *path) moveTo(addr netip.AddrPort, n int) {
-	p.addr, p.validated, p.received, p.sent = addr, false, n, 0
+	p.addr, p.local, p.validated, p.received, p.sent = addr, netip.Addr{}, false, n, 0
 }
 
 // deadline is when the next try is due, zero if there is none.
@@ -166,10 +167,17 @@ func (p *Peer) searchLater() {
 	p.timers[timerPath] = p.now.Add(q.again)
 }
 
+// behind reports whether an address is the one that the peer still sends from, as it
+// does not know yet that the path was switched.
+func (p *Peer) behind(from netip.AddrPort) bool {
+	m := p.cur.move
+	return m != nil && m.State == Moved && m.holds(from)
+}
+
 // onPathResponse takes the answer to a probe.
 func (p *Peer) onPathResponse(token uint64, from netip.AddrPort) {
 	q := &p.path.probe
-	if from != p.path.addr || q.tries == 0 || token != q.token {
+	if from != p.path.addr && !p.behind(from) || q.tries == 0 || token != q.token {
 		return
 	}
 	p.path.validate()

@@ -91,7 +91,8 @@ func (c *Config) validate() error {
 // Inbound is where a datagram came from.
 type Inbound struct {
 	From netip.AddrPort
-	CE   bool // its IP header carries a congestion mark
+	To   netip.Addr // the address of this host that it came to; invalid: not known
+	CE   bool       // its IP header carries a congestion mark
 	// At is when the network delivered it, zero for now: what the host was late to
 	// look at it is no delay of the path (G-1).
 	At time.Time
@@ -110,6 +111,7 @@ const (
 	timerRekey                  // time for the next key epoch
 	timerOld                    // end of the old receiving key
 	timerLeave                  // end of the session that is to be closed
+	timerUp                     // time for the ladder of RESP
 	numTimers
 )
 
@@ -144,6 +146,8 @@ type Peer struct {
 	floodNext time.Time // INIT and RESP wait until then
 	goodbye   goodbye
 	ladders   ladders
+	moved     Move       // the newest switch of the path
+	source    netip.Addr // of the newest datagram
 	stats     Counters
 	drops     [NumDropReasons]uint64
 }
@@ -195,6 +199,8 @@ func (p *Peer) handleDatagram(in Inbound, b []byte) DropReason {
 	switch typeOf(b) {
 	case wire.TypeData:
 		return p.handleData(in, b)
+	case wire.TypeAside:
+		return p.handleAside(in, b)
 	case wire.TypeResp:
 		return p.handleResp(in, b)
 	case wire.TypeCookie:
@@ -257,18 +263,28 @@ func (p *Peer) Close(now time.Time, code CloseCode) {
 // bytes, and says where it goes.
 func (p *Peer) Poll(now time.Time, buf []byte) (n int, to netip.AddrPort, ok bool) {
 	p.advance(now)
+	p.source = netip.Addr{}
 	if n, to = p.pollClose(buf); n > 0 {
 		return n, to, true
 	}
 	if n, to = p.pollHandshake(buf); n > 0 {
 		return n, to, true
 	}
+	if n, to = p.pollAside(buf); n > 0 {
+		return n, to, true
+	}
 	p.callForLadders()
 	if n = p.pollSession(buf); n > 0 {
+		p.source = p.path.local
 		return n, p.path.addr, true
 	}
 	return 0, netip.AddrPort{}, false
 }
+
+// Source is the address of this host that the datagram of the newest Poll is to leave
+// from; invalid: the host's routes choose. Who was asked for another path at one of
+// several addresses stays with that one.
+func (p *Peer) Source() netip.Addr { return p.source }
 
 // ReadPacket writes the next unit from the peer into buf, which must hold
 // flow.MaxUnit bytes.
@@ -320,6 +336,7 @@ func (p *Peer) NextDeadline() time.Time {
 		return d
 	}
 	d = earlier(earlier(d, s.sender.Deadline()), s.mux.Deadline())
+	d = earlier(d, p.moveDeadline(s))
 	if p.held {
 		return earlier(d, p.heldUntil)
 	}
@@ -385,6 +402,8 @@ func (p *Peer) fire(t timer) {
 		p.dropOld(p.cur)
 	case timerLeave:
 		p.onLeaveTimer()
+	case timerUp:
+		p.hearUp(p.cur)
 	case numTimers:
 	}
 }

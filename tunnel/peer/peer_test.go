@@ -116,7 +116,7 @@ func (d *duo) connect() {
 func (d *duo) forge(i int, plain []byte) []byte {
 	s := d.p[i].cur
 	pn := s.sender.NextPN()
-	buf := appendHeader(make([]byte, 0, 2000), s.keys.RemoteIndex, pn)
+	buf := appendHeader(make([]byte, 0, 2000), wire.TypeData, s.keys.RemoteIndex, pn)
 	s.sender.OnSent(d.now, len(plain), reliability.Transmission{})
 	return buf[:headerLen+len(s.keys.Send.Seal(buf[headerLen:], buf[:headerLen], plain, 0, pn))]
 }

@@ -38,10 +38,13 @@ type session struct {
 	confirm *handshake.Flood
 
 	up        *ladder.Machine // brings the tunnel up
+	heard     []byte          // what RESP said to it, nil: it knows
 	committed bool            // … and did
 	rekey     *rekey          // the newest switch of the key epoch, nil before the first
 	leave     *ladder.Machine // ends the session, nil: nobody wants to
 	old       oldEpoch
+	move      *move // the newest switch of the path, nil: none, or nothing came of it
+	asides    asides
 	keyed     time.Time // when the present keys came into use
 	keyedPN   uint64    // … and from which packet number on
 }
@@ -146,9 +149,13 @@ func (p *Peer) onAuthentic(s *session, in Inbound, n int, newest bool) {
 	p.timers[timerDead] = time.Time{}
 	p.pingDue = false
 	p.stopAttempt() // the peer still has our keys
-	switch {
+	switch m := s.move; {
 	case in.From == p.path.addr:
 		p.path.received += n
+		if m != nil && m.State == Moved {
+			m.arrived = true
+		}
+	case m != nil && m.holds(in.From): // the ladder decides
 	case newest:
 		p.roam(in.From, n)
 	}
@@ -313,8 +320,8 @@ func (p *Peer) checkStall(s *session) {
 const controlTag = 1 << 32
 
 // appendHeader appends the clear part of a datagram (W-1).
-func appendHeader(dst []byte, index uint32, pn uint64) []byte {
-	dst = append(dst, wire.TypeData)
+func appendHeader(dst []byte, kind byte, index uint32, pn uint64) []byte {
+	dst = append(dst, kind)
 	dst = binary.BigEndian.AppendUint32(dst, index)
 	return binary.BigEndian.AppendUint32(dst, uint32(pn))
 }

@@ -46,13 +46,14 @@ type Status struct {
 	QueueBytes    int           // waiting in the ingress queue
 	InFlight      int           // symbols without a receipt
 	Channels      int           // open, by either side
+	Move          Move          // the newest switch of the path
 	Drops         [NumDropReasons]uint64
 }
 
 // Status returns a snapshot.
 func (p *Peer) Status() Status {
 	st := Status{
-		Counters: p.stats, State: p.state(), Endpoint: p.path.addr,
+		Counters: p.stats, State: p.state(), Endpoint: p.path.addr, Move: p.moved,
 		Datagram: p.path.size, QueueBytes: p.queue.Bytes(), Drops: p.drops,
 	}
 	q := p.queue.Stats()

@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	wgtun "golang.zx2c4.com/wireguard/tun"
+
+	"github.com/totg/totg/tunnel/poll"
 )
 
 // Open creates the interface, down and without addresses. An error is one line
@@ -30,9 +32,8 @@ func open(cfg Config, path string, offload bool) (*Device, error) {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	// The library sets the offloads and puts the descriptor under Go's poller, so
-	// that Close unblocks Read. Its own Read and Write cut and coalesce packets;
-	// T-1 wants the raw virtio frames, so only the file is used. This form of the
+	// The library sets the offloads. Its own Read and Write cut and coalesce packets;
+	// T-1 wants the raw virtio frames, so only the descriptor is used. This form of the
 	// constructor starts no goroutines. When it fails, the descriptor belongs to
 	// an unreachable os.File that closes it: closing it here could hit a
 	// descriptor that was opened since.
@@ -40,9 +41,13 @@ func open(cfg Config, path string, offload bool) (*Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create interface %q: %w", cfg.Name, err)
 	}
+	file, err := poll.Take(dev.File())
+	if err != nil {
+		return nil, fmt.Errorf("create interface %q: %w", cfg.Name, err)
+	}
 	return &Device{
 		name:    name,
-		file:    dev.File(),
+		file:    file,
 		offload: offload,
 		tap:     cfg.TAP,
 		out:     make([]byte, virtioLen+maxPacket),

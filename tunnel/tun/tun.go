@@ -28,10 +28,11 @@ package tun
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/totg/totg/tunnel/poll"
 )
 
 // Config describes the interface to create.
@@ -49,7 +50,7 @@ type Config struct {
 // Device is an open TUN or TAP interface.
 type Device struct {
 	name    string
-	file    *os.File
+	file    *poll.FD
 	offload bool // frames carry a virtio header
 	tap     bool
 
@@ -74,11 +75,39 @@ func (d *Device) Offload() bool { return d.offload }
 // Read panics. After Close the error is os.ErrClosed, after somebody deleted the
 // interface ErrDeleted; no error is temporary.
 func (d *Device) Read(buf []byte) ([]byte, error) {
+	for {
+		unit, err := d.TryRead(buf)
+		if unit != nil || err != nil {
+			return unit, err
+		}
+		if err := d.wait(); err != nil {
+			return nil, d.wrap("read", err)
+		}
+	}
+}
+
+// wait waits until there is something to read.
+func (d *Device) wait() error {
+	if _, err := d.file.Use(); err != nil {
+		return err
+	}
+	defer d.file.Release()
+	return d.file.Wait(unix.POLLIN)
+}
+
+// FD is the device's descriptor, to wait for packets with a poll.Set.
+func (d *Device) FD() *poll.FD { return d.file }
+
+// TryRead is Read that does not wait: without a packet the unit is nil.
+func (d *Device) TryRead(buf []byte) ([]byte, error) {
 	if len(buf) < MaxUnit {
 		panic("tun: Read needs a buffer of MaxUnit bytes")
 	}
 	for {
 		n, err := d.file.Read(buf[1:MaxUnit])
+		if errors.Is(err, unix.EAGAIN) {
+			return nil, nil
+		}
 		if err != nil {
 			return nil, d.wrap("read", err)
 		}
@@ -194,25 +223,19 @@ func (d *Device) wrap(verb string, err error) error {
 	if !errors.Is(err, os.ErrClosed) && d.deleted() {
 		err = ErrDeleted
 	}
-	var path *fs.PathError
-	if errors.As(err, &path) { // its path is /dev/tun for every device
-		err = path.Err
-	}
 	return fmt.Errorf("%s interface %q: %w", verb, d.name, err)
 }
 
-// deleted asks the kernel whether the descriptor has lost its interface. Go's
-// poller reports that as "not pollable", an error without an exported value.
+// deleted asks the kernel whether the descriptor has lost its interface.
 func (d *Device) deleted() bool {
-	raw, err := d.file.SyscallConn()
+	fd, err := d.file.Use()
 	if err != nil {
 		return false
 	}
-	cerr := raw.Control(func(fd uintptr) {
-		var ifr *unix.Ifreq
-		if ifr, err = unix.NewIfreq(""); err == nil {
-			err = unix.IoctlIfreq(int(fd), unix.TUNGETIFF, ifr)
-		}
-	})
-	return cerr == nil && errors.Is(err, unix.EBADFD)
+	defer d.file.Release()
+	ifr, err := unix.NewIfreq("")
+	if err == nil {
+		err = unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr)
+	}
+	return errors.Is(err, unix.EBADFD)
 }

@@ -70,7 +70,15 @@ func TestECNCapable(t *testing.T) {
 func receiveTOS(t *testing.T, s *Socket) (n int, tos byte) {
 	t.Helper()
 	oob := make([]byte, oobLen)
-	n, oobn, _, _, err := s.conn.ReadMsgUDPAddrPort(make([]byte, MaxRun), oob)
+	if err := s.wait(unix.POLLIN); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := s.fd.Use()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.fd.Release()
+	n, oobn, _, _, err := unix.Recvmsg(fd, make([]byte, MaxRun), oob, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

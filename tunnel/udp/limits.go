@@ -18,8 +18,11 @@ const (
 	sendBuffer    = 2 << 20
 
 	// oobLen has room for the segment size (24), a TOS byte (24), a traffic class
-	// (24) and a time (32), with some to spare.
-	oobLen = 128
+	// (24), a time (32) and destinations (32 and 40), with some to spare.
+	oobLen = 224
+
+	// segmentLen is the control message of a segment size.
+	segmentLen = 24
 )
 
 // maxAge is the oldest arrival that is believed: no run waits longer for a process

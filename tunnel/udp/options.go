@@ -31,6 +31,10 @@ func configure(fd int, v6 bool, mark uint32) error {
 	if err := setIP(fd, v6, [2]int{unix.IP_RECVTOS, 1}, [2]int{unix.IPV6_RECVTCLASS, 1}); err != nil {
 		return fmt.Errorf("ask for the TOS byte: %w", err)
 	}
+	// the address that each datagram came to, so that the answer can leave from it.
+	if err := setIP(fd, v6, [2]int{unix.IP_PKTINFO, 1}, [2]int{unix.IPV6_RECVPKTINFO, 1}); err != nil {
+		return fmt.Errorf("ask for the destination: %w", err)
+	}
 	// G-1: when each datagram came, so that the time until this process looks at it
 	// is no delay of the path. Kernels before 5.1 do not tell.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1)
@@ -71,9 +75,10 @@ func setMark(fd int, mark uint32) error {
 	return nil
 }
 
-// segmentMessage is a control message UDP_SEGMENT; setSegment sets its size.
+// segmentMessage is a control message UDP_SEGMENT, with room for a source after it;
+// setSegment sets its size.
 func segmentMessage() []byte {
-	b := make([]byte, unix.CmsgSpace(2))
+	b := make([]byte, segmentLen+sourceRoom)
 	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
 	h.Level, h.Type = unix.SOL_UDP, unix.UDP_SEGMENT
 	h.SetLen(unix.CmsgLen(2))
@@ -88,6 +93,7 @@ func setSegment(message []byte, seg int) {
 type messages struct {
 	seg   int // segment size, 0 if none is given
 	ce    bool
+	to    netip.Addr
 	stamp int64 // arrival by the wall clock, ns since 1970; 0 if none is given
 }
 
@@ -99,6 +105,9 @@ func parseMessages(oob []byte) (m messages) {
 			break
 		}
 		oob = rest
+		if to := destination(h, data); to.IsValid() {
+			m.to = to
+		}
 		switch {
 		case h.Level == unix.SOL_UDP && h.Type == unix.UDP_GRO && len(data) >= 4:
 			m.seg = int(int32(binary.NativeEndian.Uint32(data)))

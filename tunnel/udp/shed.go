@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -19,27 +20,22 @@ type Kind struct {
 // keeps them all again. What is dropped so appears in no counter of the Socket. An
 // error says that the kernel cannot, and nothing has changed.
 func (s *Socket) Shed(k Kind, blank, filled float64) error {
-	raw, err := s.conn.SyscallConn()
+	fd, err := s.fd.Use()
 	if err != nil {
 		return fmt.Errorf("filter udp %v: %w", s.local, err)
 	}
-	var serr error
-	if err := raw.Control(func(fd uintptr) {
-		if blank >= 1 && filled >= 1 {
-			serr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
-			if serr == unix.ENOENT {
-				serr = nil
-			}
-			return
+	defer s.fd.Release()
+	if blank >= 1 && filled >= 1 {
+		if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); errors.Is(err, unix.ENOENT) {
+			err = nil
 		}
+	} else {
 		program := k.program(blank, filled)
-		serr = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
 			&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
-	}); err != nil {
-		return fmt.Errorf("filter udp %v: %w", s.local, err)
 	}
-	if serr != nil {
-		return fmt.Errorf("filter udp %v: %w", s.local, serr)
+	if err != nil {
+		return fmt.Errorf("filter udp %v: %w", s.local, err)
 	}
 	return nil
 }

@@ -21,20 +21,25 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/totg/totg/tunnel/poll"
 )
 
 // Socket is a bound UDP socket.
 type Socket struct {
-	conn  *net.UDPConn
+	fd    *poll.FD
 	local netip.AddrPort
 
-	receiveOOB []byte // control messages of Receive
-	sendOOB    []byte // the control message of Send, its size changing
+	single    *Batch // of Receive
+	sendOOB   []byte // the control messages of Send: the size, and after it the source
+	sourceLen int    // bytes of the latter
+	message   outgoing
 
 	// noGSO holds the destinations whose path refused segmentation offload:
 	// nothing but single sends go there. At most maxNoGSO.
@@ -76,14 +81,15 @@ func Listen(addr netip.AddrPort, mark uint32) (*Socket, error) {
 	if !ok {
 		panic("udp: ListenPacket gave no UDP socket")
 	}
-	s := &Socket{
-		conn:       udp,
-		receiveOOB: make([]byte, oobLen),
-		sendOOB:    segmentMessage(),
-		noGSO:      make([]netip.Addr, 0, maxNoGSO),
-	}
+	s := &Socket{single: newBatch(1), sendOOB: segmentMessage(), noGSO: make([]netip.Addr, 0, maxNoGSO)}
 	if a, ok := udp.LocalAddr().(*net.UDPAddr); ok {
 		s.local = a.AddrPort()
+	}
+	if s.fd, err = poll.Take(udp); err != nil {
+		return nil, fmt.Errorf("listen on udp %v: %w", addr, err)
+	}
+	if s.message.v6, err = isV6(s.fd); err != nil {
+		return nil, errors.Join(fmt.Errorf("listen on udp %v: %w", addr, err), s.fd.Close())
 	}
 	return s, nil
 }
@@ -91,9 +97,12 @@ func Listen(addr netip.AddrPort, mark uint32) (*Socket, error) {
 // LocalAddr is the address that the socket is bound to.
 func (s *Socket) LocalAddr() netip.AddrPort { return s.local }
 
+// FD is the socket's descriptor, to wait for datagrams with a poll.Set.
+func (s *Socket) FD() *poll.FD { return s.fd }
+
 // Close closes the socket and unblocks Receive.
 func (s *Socket) Close() error {
-	if err := s.conn.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+	if err := s.fd.Close(); err != nil {
 		return fmt.Errorf("close udp %v: %w", s.local, err)
 	}
 	return nil
@@ -101,34 +110,25 @@ func (s *Socket) Close() error {
 
 // SetMark changes the mark of datagrams sent from now on; 0 means none.
 func (s *Socket) SetMark(mark uint32) error {
-	raw, err := s.conn.SyscallConn()
+	fd, err := s.fd.Use()
 	if err != nil {
-		return fmt.Errorf("mark udp %v: %w", s.local, err)
+		return fmt.Errorf("mark udp %v: %w", s.local, net.ErrClosed)
 	}
-	var serr error
-	if err := raw.Control(func(fd uintptr) { serr = setMark(int(fd), mark) }); err != nil {
-		return fmt.Errorf("mark udp %v: %w", s.local, err)
-	}
-	return serr
+	defer s.fd.Release()
+	return setMark(fd, mark)
 }
 
 // SetECN says of every datagram from now on that its sender answers congestion marks
-// ("ECN-capable transport", RFC 3168), so that routers mark it rather than drop it. Only a sender
-// whose rate follows them may say so (T-2, G-4).
+// ("ECN-capable transport", RFC 3168), so that routers mark it rather than drop it.
+// Only a sender whose rate follows them may say so (T-2, G-4).
 func (s *Socket) SetECN() error {
-	raw, err := s.conn.SyscallConn()
+	fd, err := s.fd.Use()
 	if err != nil {
+		return fmt.Errorf("mark udp %v as ECN-capable: %w", s.local, net.ErrClosed)
+	}
+	defer s.fd.Release()
+	if err := setIP(fd, s.message.v6, [2]int{unix.IP_TOS, ecnECT0}, [2]int{unix.IPV6_TCLASS, ecnECT0}); err != nil {
 		return fmt.Errorf("mark udp %v as ECN-capable: %w", s.local, err)
-	}
-	var serr error
-	v6 := s.local.Addr().Is6()
-	if err := raw.Control(func(fd uintptr) {
-		serr = setIP(int(fd), v6, [2]int{unix.IP_TOS, ecnECT0}, [2]int{unix.IPV6_TCLASS, ecnECT0})
-	}); err != nil {
-		serr = err
-	}
-	if serr != nil {
-		return fmt.Errorf("mark udp %v as ECN-capable: %w", s.local, serr)
 	}
 	return nil
 }
@@ -137,6 +137,7 @@ func (s *Socket) SetECN() error {
 type Run struct {
 	N, Seg int            // bytes in all, at least 1; and of each but the last
 	From   netip.AddrPort // never an IPv4-mapped address
+	To     netip.Addr     // the address of this host that they came to; invalid: not known
 	CE     bool           // the network marked them "congestion experienced" (RFC 3168)
 	At     time.Time      // when the first came, by the kernel
 }
@@ -146,18 +147,36 @@ type Run struct {
 // only that one is final.
 func (s *Socket) Receive(buf []byte) (Run, error) {
 	for {
-		n, oobn, flags, addr, err := s.conn.ReadMsgUDPAddrPort(buf, s.receiveOOB)
+		s.single.place(0, buf)
+		n, err := s.ReceiveBatch(s.single)
 		if err != nil {
-			return Run{}, fmt.Errorf("receive on udp %v: %w", s.local, err)
+			return Run{}, err
 		}
-		m := parseMessages(s.receiveOOB[:oobn])
-		n, seg := usable(n, m.seg, flags)
-		if n == 0 {
+		if n > 0 {
+			if run, _ := s.single.Run(0); run.N > 0 {
+				return run, nil
+			}
 			continue
 		}
-		from := netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-		return Run{N: n, Seg: seg, From: from, CE: m.ce, At: arrival(time.Now(), m.stamp)}, nil
+		if err := s.wait(unix.POLLIN); err != nil {
+			return Run{}, fmt.Errorf("receive on udp %v: %w", s.local, err)
+		}
 	}
+}
+
+// wait waits until the socket is ready for events.
+func (s *Socket) wait(events int16) error {
+	if _, err := s.fd.Use(); err != nil {
+		return net.ErrClosed
+	}
+	defer s.fd.Release()
+	if err := s.fd.Wait(events); err != nil {
+		if errors.Is(err, os.ErrClosed) {
+			return net.ErrClosed
+		}
+		return err
+	}
+	return nil
 }
 
 // Send sends the run b of datagrams of seg bytes to one destination, in as few
@@ -208,8 +227,7 @@ func (s *Socket) sendSegmented(b []byte, seg int, to netip.AddrPort) error {
 		return s.refuseGSO
 	}
 	setSegment(s.sendOOB, seg)
-	_, _, err := s.conn.WriteMsgUDPAddrPort(b, s.sendOOB, to)
-	return err
+	return s.sendMessage(b, s.sendOOB[:segmentLen+s.sourceLen], to)
 }
 
 // sendSingles sends every datagram of a run by itself; one that fails does not
@@ -218,7 +236,7 @@ func (s *Socket) sendSingles(b []byte, seg int, to netip.AddrPort) error {
 	var failed error
 	for {
 		n := min(seg, len(b))
-		if _, _, err := s.conn.WriteMsgUDPAddrPort(b[:n], nil, to); err != nil {
+		if err := s.sendMessage(b[:n], s.sendOOB[segmentLen:segmentLen+s.sourceLen], to); err != nil {
 			failed = err
 		}
 		b = b[n:]
@@ -232,10 +250,6 @@ func (s *Socket) sendSingles(b []byte, seg int, to netip.AddrPort) error {
 func (s *Socket) wrap(err error) error {
 	if err == nil {
 		return nil
-	}
-	var op *net.OpError
-	if errors.As(err, &op) { // it would name both addresses
-		err = op.Err
 	}
 	return fmt.Errorf("send on udp %v: %w", s.local, err)
 }

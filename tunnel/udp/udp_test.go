@@ -28,7 +28,8 @@ func listen(t *testing.T, ns *netnstest.NS, addr string, mark uint32) *Socket {
 		}
 	})
 	t.Cleanup(func() { _ = s.Close() })
-	_ = s.conn.SetDeadline(time.Now().Add(bound))
+	late := time.AfterFunc(bound, func() { _ = s.Close() })
+	t.Cleanup(func() { late.Stop() })
 	return s
 }
 
@@ -212,24 +213,24 @@ func TestFallbackMemory(t *testing.T) {
 
 func setOption(t *testing.T, s *Socket, level, option, value int) {
 	t.Helper()
-	raw, err := s.conn.SyscallConn()
+	fd, err := s.fd.Use()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), level, option, value) })
-	if err != nil {
+	defer s.fd.Release()
+	if err := unix.SetsockoptInt(fd, level, option, value); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func getOption(t *testing.T, s *Socket, level, option int) int {
 	t.Helper()
-	raw, err := s.conn.SyscallConn()
+	fd, err := s.fd.Use()
 	if err != nil {
 		t.Fatal(err)
 	}
-	value := 0
-	_ = raw.Control(func(fd uintptr) { value, err = unix.GetsockoptInt(int(fd), level, option) })
+	defer s.fd.Release()
+	value, err := unix.GetsockoptInt(fd, level, option)
 	if err != nil {
 		t.Fatal(err)
 	}
