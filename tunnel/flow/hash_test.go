@@ -43,3 +43,75 @@ func TestHashOfNeighbours(t *testing.T) {
 		}
 	}
 }
+
+// crowd is so many source ports whose flows, without a perturbation, are of one set.
+func crowd(n int) (ports []uint16) {
+	for port := uint16(2); len(ports) < n; port++ {
+		if flowHash(0, &Packet{SrcPort: port})%FlowNumbers == 0 {
+			ports = append(ports, port)
+		}
+	}
+	return ports
+}
+
+// T-2: as many flows as a set has queues have one each. The next shares one until that
+// is empty, even while another is idle, or a later packet would overtake. A flow that is
+// back finds its own again.
+func TestFlowQueues(t *testing.T) {
+	q := newQueue(1 << 20)
+	l := &q.lanes[Stream]
+	push := func(port uint16) uint16 {
+		p := &Packet{SrcPort: port}
+		if !q.Push(at(0), p, Treatment{Class: Stream}, make([]byte, 100)) {
+			t.Fatal("refused")
+		}
+		return l.queueOf(flowHash(0, p))
+	}
+	ports := crowd(flowWays + 1)
+	one, late := ports[:flowWays], ports[flowWays]
+	users := map[uint16]uint16{}
+	for _, port := range one {
+		i := push(port)
+		if other, taken := users[i]; taken {
+			t.Errorf("ports %d and %d share queue %d", other, port, i)
+		}
+		users[i] = port
+	}
+	shared := push(late)
+	if _, taken := users[shared]; !taken {
+		t.Errorf("queue %d of one flow too many", shared)
+	}
+	for l.flows[shared].head == nil || l.flows[(shared+FlowNumbers)%numFlows].state != idleFlow {
+		push(users[shared]) // it keeps waiting
+		push(late)
+		q.Stage(at(0), Stream)
+		q.Pop(at(0), Stream)
+	}
+	if got := push(late); got != shared {
+		t.Errorf("the late flow goes from queue %d to %d while it has something in the first", shared, got)
+	}
+	for q.Stage(at(0), Stream) {
+		q.Pop(at(0), Stream)
+	}
+	for i, port := range users {
+		if got := push(port); got != i {
+			t.Errorf("port %d is back in queue %d, it was %d", port, got, i)
+		}
+	}
+}
+
+// T-2: ten flows never share, whatever the perturbation.
+func TestTenFlows(t *testing.T) {
+	for perturbation := range uint64(2000) {
+		q := NewQueue(QueueConfig{Capacity: MinLimit, Perturbation: perturbation})
+		users := map[uint16]bool{}
+		for port := range uint16(10) {
+			p := &Packet{SrcPort: 40000 + 2*port, DstPort: 5201, Proto: protoTCP}
+			q.Push(at(0), p, Treatment{Class: Stream}, make([]byte, 100))
+			users[q.lanes[Stream].queueOf(flowHash(perturbation, p))] = true
+		}
+		if len(users) != 10 {
+			t.Errorf("perturbation %d: %d queues for ten flows", perturbation, len(users))
+		}
+	}
+}

@@ -2,9 +2,11 @@ package flow
 
 import "time"
 
-// flowQueue is the queue of the flows that have the same hash.
+// flowQueue is the queue of one flow or, where a set is full, of several.
 type flowQueue struct {
 	head, tail *item
+	hash       uint64 // of its flow
+	shared     bool   // others have something in it as well
 	bytes      int
 	deficit    int
 	state      uint8
@@ -52,6 +54,31 @@ func (l *lane) append(list *flowList, i int16) {
 }
 
 func (l *lane) pop(list *flowList) { list.head = l.flows[list.head].next }
+
+// queueOf is the index of the flow queue for a unit: that of its flow or, for one
+// that has none in its set, one that is idle. Where all are busy the flow shares the
+// first of its choice, and stays there until it is idle: nothing overtakes.
+func (l *lane) queueOf(hash uint64) uint16 {
+	set, way := hash%FlowNumbers, hash/FlowNumbers%flowWays
+	free := uint64(numFlows)
+	for k := range uint64(flowWays) {
+		i := set + FlowNumbers*((way+k)%flowWays)
+		f := &l.flows[i]
+		if f.hash == hash {
+			return uint16(i)
+		}
+		if f.state == idleFlow && free == numFlows {
+			free = i
+		}
+	}
+	first := set + FlowNumbers*way
+	if free == numFlows || l.flows[first].shared {
+		l.flows[first].shared = true
+		return uint16(first)
+	}
+	l.flows[free].hash = hash
+	return uint16(free)
+}
 
 // push appends a unit to its flow queue.
 func (l *lane) push(it *item) {
@@ -121,7 +148,7 @@ func (l *lane) stage(now time.Time) bool {
 			l.append(&l.old, i)
 			continue
 		}
-		f.state = idleFlow
+		f.state, f.shared = idleFlow, false
 	}
 	return true
 }

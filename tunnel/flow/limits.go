@@ -24,9 +24,10 @@ const (
 // Numbers.
 const (
 	// numFlows is the number of flow queues of a class (T-2; RFC 8290, section
-	// 4.1.1): of ten flows two share one in 4 % of all cases, of a hundred one in
-	// ten shares its queue with another.
-	numFlows = 1024
+	// 4.1.1), in sets of flowWays: a flow has a queue of its own as long as no more
+	// of its set have something that waits.
+	numFlows = FlowNumbers * flowWays
+	flowWays = 4
 	// FlowNumbers is how many values Unit.Flow has.
 	FlowNumbers = 256
 	// maxExtensions is how many IPv6 extension headers are followed.
@@ -43,5 +44,4 @@ const (
 const (
 	_ = uint(quantum - interactiveSize) // one turn lets an interactive unit go
 	_ = uint(1<<31 - maxRun - MaxUnit)
-	_ = -uint(numFlows % FlowNumbers) // the flows of a queue have one number
 )

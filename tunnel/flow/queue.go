@@ -82,7 +82,7 @@ func (q *Queue) SetLaw(law Law) {
 // If there is no room, the longest flow queue gives way, the oldest first; it
 // reports false, and counts, where that is the unit's own.
 func (q *Queue) Push(now time.Time, p *Packet, t Treatment, unit []byte) bool {
-	i := uint16(flowHash(q.perturbation, p) % numFlows)
+	i := q.lanes[t.Class].queueOf(flowHash(q.perturbation, p))
 	for q.bytes+len(unit) > q.limit {
 		l, f := q.fattest()
 		if q.keep || f == nil || f.bytes <= q.lanes[t.Class].flows[i].bytes+len(unit) {

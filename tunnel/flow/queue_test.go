@@ -45,6 +45,7 @@ func runQueue(t *testing.T, ops []byte) {
 	t.Helper()
 	q := newQueue(MinLimit)
 	q.SetLaw(Law{Target: 20 * time.Millisecond, Interval: 100 * time.Millisecond})
+	ports := append(crowd(6), 1) // more than a set has queues for, and one elsewhere
 	var pushed, popped uint64
 	last := map[[2]int]int{}
 	now := at(0)
@@ -56,7 +57,7 @@ func runQueue(t *testing.T, ops []byte) {
 			binary.BigEndian.PutUint32(unit, uint32(flow))
 			binary.BigEndian.PutUint32(unit[4:], uint32(i))
 			deadline := time.Duration(ops[i]>>6) * 30 * time.Millisecond
-			if q.Push(now, &Packet{SrcPort: uint16(flow)}, Treatment{Class: c, Deadline: deadline}, unit) {
+			if q.Push(now, &Packet{SrcPort: ports[flow]}, Treatment{Class: c, Deadline: deadline}, unit) {
 				pushed++
 			}
 		} else if u := q.Head(c); u.B != nil {
