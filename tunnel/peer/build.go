@@ -29,6 +29,10 @@ func (p *Peer) pollSession(buf []byte) int {
 	if s == nil {
 		return 0
 	}
+	if s.lost && !p.pingDue {
+		p.held, p.heldUntil = true, p.timers[timerDead]
+		return 0
+	}
 	if !s.sender.CanSend(p.now) {
 		p.held, p.heldUntil = true, s.sender.NextSend()
 		return 0

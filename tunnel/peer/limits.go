@@ -191,6 +191,11 @@ const (
 	probeAfter = time.Second
 	// probeInterval spaces them.
 	probeInterval = 20 * time.Millisecond
+	// lostShare of the silence, up to lostInterval, is between two PINGs where it
+	// lasts, and from the new handshake on nothing else leaves (H-4 backs off alike):
+	// a path that comes back is noticed soon, and one that is gone is not flooded.
+	lostShare    = 100
+	lostInterval = 250 * time.Millisecond
 	// deadAfterMin and deadAfterMax clamp the silence after which a new
 	// handshake starts.
 	deadAfterMin, deadAfterMax = 2500 * time.Millisecond, 20 * time.Second

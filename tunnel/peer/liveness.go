@@ -51,11 +51,10 @@ func (p *Peer) onDeadTimer() {
 	}
 	silence := p.now.Sub(s.waiting)
 	p.pingDue = true
-	p.timers[timerDead] = p.now.Add(probeInterval)
+	p.timers[timerDead] = p.now.Add(min(max(silence/lostShare, probeInterval), lostInterval))
 	if silence >= p.deadAfter(s) {
-		// The old keys stay until the new ones are confirmed (H-6).
-		p.startAttempt()
-		p.timers[timerDead] = p.now.Add(time.Second)
+		s.lost = true
+		p.startAttempt() // the old keys stay until the new ones are confirmed (H-6)
 	}
 	if silence >= expireAfter {
 		if !p.cfg.Endpoint.IsValid() {

@@ -35,7 +35,7 @@ func TestMove(t *testing.T) {
 					before := x.got
 					x.move(who, path, 20*time.Second)
 					sent := x.talk(8 * time.Second)
-					x.wait(4 * time.Second)
+					x.wait(10 * time.Second) // without redundancy the last packet may take some timeouts
 					for i := range x.p {
 						if x.state(i) != Moved || !x.on(path) {
 							t.Fatalf("%s: host %d: %+v at %v", x.replay, i, x.p[i].Status().Move, x.p[i].path.addr)

@@ -33,6 +33,7 @@ type session struct {
 
 	lastRx  time.Time // newest datagram that opened
 	waiting time.Time // oldest question since then, zero if none is open
+	lost    bool      // it has been open for so long that the peer seems dead
 	oldest  uint64    // block that the sender waited for longest
 	since   time.Time // … and since when
 	confirm *handshake.Flood
@@ -145,7 +146,7 @@ func (p *Peer) onAuthentic(s *session, in Inbound, n int, newest bool) {
 		p.emit(Event{Kind: SessionUp})
 		p.searchSize()
 	}
-	s.lastRx, s.waiting = p.now, time.Time{}
+	s.lastRx, s.waiting, s.lost = p.now, time.Time{}, false
 	p.timers[timerDead] = time.Time{}
 	p.pingDue = false
 	p.stopAttempt() // the peer still has our keys
