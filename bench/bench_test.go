@@ -140,7 +140,8 @@ func TestPlots(t *testing.T) {
 }
 
 // A document starts from the embedded one, and changes no more when it is written
-// again. What a busy machine measured is refused.
+// again. What a busy machine measured is left out, and refused where there is nothing
+// else.
 func TestPublish(t *testing.T) {
 	document := filepath.Join(t.TempDir(), "x.md")
 	g, all := synthetic()
@@ -163,10 +164,21 @@ func TestPublish(t *testing.T) {
 	if err := compareWithSource(document); err == nil {
 		t.Error("a figure that was not measured went unnoticed")
 	}
-	p := Point{g.Links[0], 10, "totg", 0}
-	busy := all[p]
-	busy.Busy = 0.2
-	all[p] = busy
+	disturb := func(repeat int) {
+		p := Point{g.Links[0], 10, "totg", repeat}
+		r := all[p]
+		r.Busy, r.Goodput = 0.2, 1e6
+		all[p] = r
+	}
+	disturb(0)
+	if err := publish(document, g, all); err != nil {
+		t.Fatal(err)
+	}
+	if text := check(t, document); strings.Contains(text, "(1.0–") || strings.Contains(text, "worth little") {
+		t.Errorf("a busy machine's figure counts beside others:\n%s", text)
+	}
+	disturb(1)
+	disturb(2)
 	if err := publish(document, g, all); err == nil {
 		t.Error("a busy machine's figures were published")
 	}

@@ -41,13 +41,17 @@ func sourceOf(document string) string {
 var emptyDocument string
 
 // publish writes the results beside a document, its figures into it, and its plots
-// into a folder of its name. It refuses what was measured on a busy machine.
+// into a folder of its name. It refuses a point that was measured on a busy machine
+// alone, and leaves out such repetitions of the others.
 func publish(document string, g Grid, all Results) error {
 	var p published
 	p.Grid = g
 	for _, point := range g.points() {
 		r, ok := all[point]
 		if !ok {
+			continue
+		}
+		if best := all.repeats(Point{point.Link, point.Loss, point.Peer, 0})[0]; r.worthless() && !best.worthless() {
 			continue
 		}
 		if r.worthless() {

@@ -156,7 +156,7 @@ func (o *options) bench(ctx context.Context) error {
 	return nil
 }
 
-// measure goes through the points that have no result yet.
+// measure goes through the points that have no result yet, or one of a busy machine.
 func (o *options) measure(ctx context.Context, all Results) error {
 	b, err := newBench(o.totg, o.grid)
 	if err != nil {
@@ -169,7 +169,7 @@ func (o *options) measure(ctx context.Context, all Results) error {
 	}
 	var todo []Point
 	for _, p := range o.grid.points() {
-		if _, done := all[p]; !done && absent[p.Peer] == "" {
+		if r, done := all[p]; (!done || r.worthless()) && absent[p.Peer] == "" {
 			todo = append(todo, p)
 		}
 	}
@@ -184,7 +184,7 @@ func (o *options) measure(ctx context.Context, all Results) error {
 			left = (each * time.Duration(o.hopeful(all, todo[i:]))).Round(time.Second).String()
 		}
 		fmt.Fprintf(os.Stderr, "bench: %3d of %d, %s left   %v\n", i+1, len(todo), left, p)
-		r, err := b.measure(ctx, p)
+		r, err := b.measureAlone(ctx, p)
 		if err == nil {
 			err = r.save(o.out)
 		}

@@ -93,15 +93,22 @@ func (r *Result) save(dir string) error {
 	return os.Rename(name+".part", name)
 }
 
-// repeats are the results of a point's repetitions.
+// repeats are the results of a point's repetitions; those of a busy machine count
+// where there are no others.
 func (all Results) repeats(p Point) []Result {
-	var out []Result
+	var good, bad []Result
 	for p.Repeat = 0; p.Repeat < maxRepeats; p.Repeat++ {
-		if r, ok := all[p]; ok {
-			out = append(out, r)
+		switch r, ok := all[p]; {
+		case ok && r.worthless():
+			bad = append(bad, r)
+		case ok:
+			good = append(good, r)
 		}
 	}
-	return out
+	if len(good) == 0 {
+		return bad
+	}
+	return good
 }
 
 const maxRepeats = 100
