@@ -30,6 +30,10 @@ type stream struct {
 	next           uint32 // segment that host 1 expects
 	arrived, holes uint32
 	told           uint32 // acknowledged by host 1: arrived
+
+	hystart *hystart        // nil: slow start ends with a loss
+	left    []time.Duration // when each segment was written
+	rtts    []time.Duration // from there to its acknowledgement, of the newest that each tells of
 }
 
 const segment = 1448
@@ -65,15 +69,31 @@ func (s *stream) onAck(arrived, missed uint32) {
 		s.missed = missed
 		s.slower()
 	}
+	if arrived > s.acked {
+		s.sample(arrived + missed)
+	}
 	for ; s.acked < arrived; s.acked++ {
 		if s.window < s.threshold {
 			s.window++
+			continue
+		}
+		if s.last == 0 {
+			s.window += s.hystart.growth(s.news, s.window)
 			continue
 		}
 		t := (s.net.Elapsed() - s.lossAt).Seconds()
 		k := math.Cbrt(s.last * 0.3 / 0.4)
 		target := max(0.4*(t-k)*(t-k)*(t-k)+s.last, s.last*0.7)
 		s.window += max(target-s.window, 0.05) / s.window
+	}
+}
+
+// sample takes the round trip of the newest segment below next.
+func (s *stream) sample(next uint32) {
+	rtt := s.news - s.left[next-1]
+	s.rtts = append(s.rtts, rtt)
+	if s.hystart != nil {
+		s.hystart.look(s, rtt, next)
 	}
 }
 
@@ -105,16 +125,17 @@ func (s *stream) turn() {
 		p[ipv4Len+12], p[ipv4Len+13] = 8<<4, 0x18
 		binary.BigEndian.PutUint32(p[ipv4Len+4:], s.sent*segment)
 		s.net.Write(0, u)
+		s.left = append(s.left, s.net.Elapsed())
 		s.sent++
 	}
-	if s.arrived != s.told {
-		s.told = s.arrived
+	for s.arrived != s.told {
+		s.told = s.hystart.ack(s.told, s.arrived)
 		var u [1 + 60]byte
 		p := u[1:]
 		p[0], p[9] = 0x45, protoUDP
 		binary.BigEndian.PutUint16(p[2:], 60)
 		p[ipv4Len+8] = s.id
-		binary.BigEndian.PutUint32(p[ipv4Len+9:], s.arrived)
+		binary.BigEndian.PutUint32(p[ipv4Len+9:], s.told)
 		binary.BigEndian.PutUint32(p[ipv4Len+13:], s.holes)
 		s.net.Write(1, u[:])
 	}
@@ -226,6 +247,17 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// trickle sends a little in the first second, and waits.
+func trickle(n *Net) {
+	for at := 100 * time.Millisecond; at < time.Second; at += 50 * time.Millisecond {
+		n.Run(at, nil)
+		var u [1 + 100]byte
+		u[1], u[1+9], u[1+3] = 0x45, protoUDP, 100
+		n.Write(0, u[:])
+	}
+	n.Run(1200*time.Millisecond, nil)
+}
+
 // play is the share of the capacity that one seed gets.
 func (c *streamCell) play(t *testing.T, seed uint64) float64 {
 	t.Helper()
@@ -233,13 +265,7 @@ func (c *streamCell) play(t *testing.T, seed uint64) float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for at := 100 * time.Millisecond; at < time.Second; at += 50 * time.Millisecond { // a trickle before
-		n.Run(at, nil)
-		var u [1 + 100]byte
-		u[1], u[1+9], u[1+3] = 0x45, protoUDP, 100
-		n.Write(0, u[:])
-	}
-	n.Run(1200*time.Millisecond, nil)
+	trickle(n)
 	list := newStreams(n, c.streams)
 	last := uint32(0)
 	const each = 200 * time.Millisecond
