@@ -184,11 +184,12 @@ const (
 	rivalFirst                 = 0.5              // of the greatest estimate, to begin with
 	rivalFull                  = 0.98             // of the greatest queue: the buffer is full
 	rivalFall                  = 0.85             // of the peak: another has backed off
+	rivalFallRTTs              = 2                // so long: less is a host that stood still
 	rivalCut                   = 0.7
 	rivalGrowth                = 0.4 // packets/s³
 	rivalReno                  = 0.53
 	rivalRise                  = 0.5 // of the window, per round trip, at most
-	rivalRTTs                  = 8   // from one congestion event to the next, at least
+	rivalRTTs                  = 8   // from one fall of the queue that counts to the next, at least
 	rivalPause                 = 400 * time.Millisecond
 	rivalGone                  = 0.3                 // of q*: a drain that leaves less shows that nobody else is there
 	rivalStuck                 = 5 * time.Second     // with a full buffer, and nobody backs off

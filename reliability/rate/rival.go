@@ -27,6 +27,7 @@ type rival struct {
 	high         float64       // greatest queue lately, in seconds
 	peak         float64       // greatest since the last event
 	tallAt       time.Duration // when the queue was last greater than one of our own kind
+	highAt       time.Duration // when the queue was last near that
 	fullAt       time.Duration // when the queue was last well below the greatest
 	full         bool          // it is not
 	from         mark          // since when
@@ -88,6 +89,15 @@ func (c *Controller) tall(delay time.Duration) bool {
 	return seconds(delay-c.lowest.value()) > rivalTall*c.wantedAt(max(c.estimate, c.rival.best))
 }
 
+// emptyTrip is the round trip without the queue, in seconds, as far as it was seen
+// lately: others may not have left the queue empty for longer than rtts remembers.
+func (c *Controller) emptyTrip() float64 {
+	if !c.trips.started {
+		return seconds(c.roundTrip())
+	}
+	return seconds(c.trips.value())
+}
+
 // onRival counts a sign of others.
 func (c *Controller) onRival(at time.Duration) {
 	r := &c.rival
@@ -104,9 +114,9 @@ func (c *Controller) onRival(at time.Duration) {
 		return
 	}
 	c.base.reset(at, c.lowest.value()) // what was taken for a longer path was a queue
-	window := max((seconds(c.roundTrip())+c.queue)*max(c.rate, r.best*rivalFirst), 4*c.full)
+	window := max((c.emptyTrip()+c.queue)*max(c.rate, r.best*rivalFirst), 4*c.full)
 	*r = rival{
-		active: true, window: window, most: window, epoch: at, high: c.queue, peak: c.queue, fullAt: at, tallAt: at, testAt: at + rivalTest,
+		active: true, window: window, most: window, epoch: at, high: c.queue, peak: c.queue, highAt: at, fullAt: at, tallAt: at, testAt: at + rivalTest,
 		failed: r.failed, failAt: at, best: r.best, from: c.totals.newest, clear: c.ladder.reference,
 	}
 }
@@ -141,7 +151,12 @@ func (c *Controller) compete(at time.Duration, dt float64) {
 	pause := max(rivalRTTs*c.roundTrip(), rivalPause)
 	if at-r.epoch <= pause || c.drain.active || at < c.follow.quiet {
 		r.peak = c.queue // what falls now falls by our own doing
-	} else if c.queue < rivalFall*r.peak || at-r.fullAt > rivalStuck || c.flooding(at) {
+	}
+	if c.queue >= rivalFall*r.peak {
+		r.highAt = at
+	}
+	// A host that stood still for a moment has not backed off.
+	if at-r.highAt > duration(rivalFallRTTs*c.loopTime()) || at-r.fullAt > rivalStuck || c.flooding(at) {
 		c.backOff(at) // another has backed off, or the buffer is full and nobody does
 	}
 	t := seconds(at - r.epoch)
@@ -150,7 +165,7 @@ func (c *Controller) compete(at time.Duration, dt float64) {
 	want := max(rivalGrowth*(t-k)*(t-k)*(t-k)+w, w*rivalCut+rivalReno*t/c.loopTime())
 	limit := r.window * (1 + rivalRise*dt/c.loopTime())
 	r.window = min(max(want*c.full, r.window), limit)
-	c.setEstimate(r.window / (seconds(c.roundTrip()) + c.queue))
+	c.setEstimate(r.window / (c.emptyTrip() + c.queue))
 	c.ladder.begin(c, at)
 }
 
@@ -188,6 +203,6 @@ func (c *Controller) flooding(at time.Duration) bool {
 func (c *Controller) backOff(at time.Duration) {
 	r := &c.rival
 	r.most, r.window = r.window, max(r.window*rivalCut, 4*c.full)
-	r.epoch, r.peak, r.fullAt = at, c.queue, at
+	r.epoch, r.peak, r.highAt, r.fullAt = at, c.queue, at, at
 	r.from = c.totals.newest
 }
