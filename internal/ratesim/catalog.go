@@ -120,15 +120,19 @@ func pathScenarios() []scenario {
 	for _, ppm := range []float64{-100, 100} {
 		add(fmt.Sprintf("clock skew %+g ppm", ppm), func(sc *scenario) { sc.skew = ppm / 1e6 })
 	}
-	busyHost := noise{late: time.Millisecond, latest: 5 * time.Millisecond, stallEvery: time.Second, stallMin: 20 * time.Millisecond, stallMax: 30 * time.Millisecond}
 	for _, p := range []float64{0, 0.1, 0.5} {
 		add(fmt.Sprintf("busy hosts 50M 40ms, loss %g", p), func(sc *scenario) {
-			sc.rate, sc.rtt, sc.loss, sc.noise = 50e6, 40*time.Millisecond, p, busyHost
+			sc.rate, sc.rtt, sc.loss, sc.noise = 50e6, 40*time.Millisecond, p, busyHost()
 			sc.gates[1] = busyGate(0.9)
 			sc.gates = append(sc.gates, startGate(0.6))
 		})
 	}
 	return list
+}
+
+// busyHost is 1 to 5 ms late and stands still for 20 to 30 ms once a second.
+func busyHost() noise {
+	return noise{late: time.Millisecond, latest: 5 * time.Millisecond, stallEvery: time.Second, stallMin: 20 * time.Millisecond, stallMax: 30 * time.Millisecond}
 }
 
 // stepScenarios are paths that change.
@@ -213,7 +217,7 @@ func sharedScenarios() []scenario {
 	several(2, 0)
 	several(2, 0.5)
 	several(4, 0)
-	against := func(name string, kind rivalKind, mode rate.Mode, mbits int64, rtt time.Duration, buffer float64) {
+	against := func(name string, kind rivalKind, mode rate.Mode, mbits int64, rtt time.Duration, buffer float64, change ...func(*scenario)) {
 		sc := base(fmt.Sprintf("%v against %s, %dM %dms, %g BDP", mode, name, mbits, rtt, buffer))
 		sc.buffer = int(buffer * float64(link.BDP(mbits*1e6, rtt*time.Millisecond)))
 		sc.rate, sc.rtt = mbits*1e6, rtt*time.Millisecond
@@ -227,6 +231,9 @@ func sharedScenarios() []scenario {
 		case mode == rate.Scavenger:
 			sc.gates = append(sc.gates, shareGate(0, 0.3))
 		}
+		for _, f := range change {
+			f(&sc)
+		}
 		list = append(list, sc)
 	}
 	against("CUBIC", cubic, rate.Fair, 50, 40, 1) // 250 KB
@@ -234,6 +241,14 @@ func sharedScenarios() []scenario {
 	against("CUBIC", cubic, rate.Fair, 50, 40, 2)
 	against("CUBIC", cubic, rate.Fair, 20, 40, 1)
 	against("CUBIC", cubic, rate.Fair, 100, 20, 1)
+	against("CUBIC", cubic, rate.Fair, 50, 40, 1, func(sc *scenario) {
+		sc.name += ", busy hosts"
+		sc.noise = busyHost()
+	})
+	against("CUBIC", cubic, rate.Fair, 50, 40, 1, func(sc *scenario) {
+		sc.name += ", which was there before"
+		sc.flows[0].start, sc.rivals[0].start = 10*time.Second, 0
+	})
 	against("CUBIC", cubic, rate.Scavenger, 50, 40, 1)
 	against("BBR", bbr, rate.Fair, 50, 40, 1)
 	against("BBR", bbr, rate.Scavenger, 50, 40, 1)

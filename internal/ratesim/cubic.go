@@ -69,22 +69,31 @@ func (t *tcp) take(now time.Duration) (a ack, lost int, ok bool) {
 }
 
 // cubicFlow is a model of TCP CUBIC (RFC 9438) without pacing: slow start, the
-// cubic window, the Reno-friendly region.
+// cubic window with fast convergence, the Reno-friendly region.
 type cubicFlow struct {
 	tcp
+	host         clock
 	window, most float64 // packets
+	from         float64 // window after the loss
 	epoch        time.Duration
 	reduced      uint64 // losses below this packet are of the same event
 	slow         bool
 }
 
 func newCubic(w *world, id uint8, start time.Duration) *cubicFlow {
-	return &cubicFlow{tcp: tcp{w: w, id: id, start: start}, window: 10, slow: true}
+	return &cubicFlow{
+		tcp: tcp{w: w, id: id, start: start}, window: 10, slow: true,
+		host: newClock(w.noise, w.random("rival"+string(rune('0'+id)))),
+	}
 }
 
-func (c *cubicFlow) next() time.Duration { return c.wake() }
+func (c *cubicFlow) next() time.Duration {
+	c.host.expect(c.wake())
+	return c.host.wake
+}
 
 func (c *cubicFlow) turn(now time.Duration) {
+	c.host.awake(now)
 	if !c.begun {
 		c.begun, c.heard = true, now
 	}
@@ -94,7 +103,13 @@ func (c *cubicFlow) turn(now time.Duration) {
 			break
 		}
 		if lost > 0 && c.acked > c.reduced {
-			c.most, c.window = c.window, max(2, c.window*0.7)
+			if c.most > c.window { // leave room for others
+				c.most = 0.85 * c.window
+			} else {
+				c.most = c.window
+			}
+			c.window = max(2, c.window*0.7)
+			c.from = c.window
 			c.epoch, c.slow, c.reduced = now, false, c.pn
 		}
 		c.grow(now)
@@ -113,9 +128,9 @@ func (c *cubicFlow) grow(now time.Duration) {
 		return
 	}
 	t := (now - c.epoch).Seconds()
-	k := math.Cbrt(c.most * 0.3 / 0.4)
+	k := math.Cbrt(max(c.most-c.from, 0) / 0.4)
 	want := 0.4*(t-k)*(t-k)*(t-k) + c.most
-	want = max(want, c.most*0.7+0.53*t/c.w.rtt.Seconds())
+	want = max(want, c.from+0.53*t/c.w.rtt.Seconds())
 	if want > c.window {
 		c.window += min((want-c.window)/c.window, 0.5)
 	}

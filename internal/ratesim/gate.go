@@ -14,6 +14,7 @@ type figures struct {
 	Sent    float64   `json:"sent"`      // by capacity, after 10 s
 	Start   float64   `json:"start_s"`   // until 90 % of the capacity is served over 100 ms; -1: never
 	Shares  []float64 `json:"shares"`    // of what is delivered, by host
+	Early   float64   `json:"early"`     // the first flow's share soon after a rival met it; 0: there is none
 	Recover float64   `json:"recover_s"` // longest time from a change of capacity to 85 % of it
 	Dropped float64   `json:"dropped"`   // share dropped by the queue or the policer after the warm-up
 }
@@ -43,6 +44,7 @@ func (w *world) figures() figures {
 	for _, d := range main.delivered {
 		f.Shares = append(f.Shares, d/max(total, 1))
 	}
+	f.Early = w.early()
 	f.Sent = sent / (late.capacity / (1 - w.before))
 	all := 0.0
 	for _, x := range main.sent {
@@ -51,6 +53,23 @@ func (w *world) figures() figures {
 	f.Dropped = max(0, 1-main.served/max(all*(1-w.before), 1))
 	return f
 }
+
+// early is the first flow's share of what is delivered in the earlyFor that begin
+// earlyAfter the later of it and its rival started.
+func (w *world) early() float64 {
+	if len(w.rivals) == 0 {
+		return 0
+	}
+	from := max(w.flows[0].start, w.rivals[0].start) + earlyAfter
+	total := 0.0
+	b := w.series.window(from, min(from+earlyFor, w.duration))
+	for _, d := range b.delivered {
+		total += d
+	}
+	return b.delivered[0] / max(total, 1)
+}
+
+const earlyAfter, earlyFor = 5 * time.Second, 40 * time.Second
 
 // start is the time until 90 % of the capacity is in use for the first time, in
 // seconds from the first flow's start.

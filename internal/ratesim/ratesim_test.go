@@ -39,6 +39,24 @@ func TestGates(t *testing.T) {
 	}
 }
 
+// G-4: four flows of our own kind that start in each other's queue do not take it for
+// a longer path, nor each other for rivals: then a full buffer drops a fifth and more.
+func TestOwnKindDoesNotOverflow(t *testing.T) {
+	o, err := parseOptions([]string{"-only", "4 flows, loss 0", "-seeds", "2", "-seed", "105"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := measure(o, 2, func(int, int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range results {
+		if d := results[i].figures.Dropped; d > 0.01 {
+			t.Errorf("%.3f dropped\n  %s", d, replay(&results[i].scenario))
+		}
+	}
+}
+
 // Equal flags give equal figures, also where hosts are late at random.
 func TestDeterminism(t *testing.T) {
 	play := func() string {

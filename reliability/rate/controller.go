@@ -49,6 +49,7 @@ type Controller struct {
 	base    baseline
 	lowest  baseline // as base, over rivalMemory: no longer path is taken for granted
 	rtts    baseline
+	trips   baseline // as rtts, over rivalLowest
 	totals  totals
 	largest int64 // newest packet number that arrived, -1 before
 	clock   time.Duration
@@ -222,7 +223,9 @@ func (c *Controller) OnReceipt(now time.Time, r *Report) {
 	newest := &list[len(list)-1]
 	newest.counted, newest.arrived = true, c.totals.newest.arrived
 	if r.Hold < saturated {
-		c.rtts.add(at, rttWindow, max(at-newest.at-time.Duration(r.Hold)*unit, leastRTT))
+		trip := max(at-newest.at-time.Duration(r.Hold)*unit, leastRTT)
+		c.rtts.add(at, rttWindow, trip)
+		c.trips.add(at, rivalLowest, trip)
 	}
 	c.log.forget(r.Largest)
 	before := newest.delay()

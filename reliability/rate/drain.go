@@ -5,21 +5,20 @@ import "time"
 // drain empties the queue now and then (G-3): the base delay is measured, and a
 // queue that stays shows that others fill it, or that the path became longer.
 type drain struct {
-	next                   time.Duration
-	active                 bool
-	end                    time.Duration
-	before                 float64       // queue when it began
-	beforeDelay            time.Duration // and the delay
-	judge                  time.Duration // when to look at what it did; 0: not
-	from                   time.Duration // departures that count
-	least                  float64
-	refilled               time.Duration // departures before then met a queue that was drained
-	count                  int
-	lowest, highest, moved float64 // of the queue since it began
-	began                  time.Duration
-	mark                   mark // first mark of what was sent since it began
-	marked                 bool
-	high                   float64 // seconds that the queue has been far above its target
+	next        time.Duration
+	active      bool
+	end         time.Duration
+	before      float64       // queue when it began
+	beforeDelay time.Duration // and the delay
+	judge       time.Duration // when to look at what it did; 0: not
+	from        time.Duration // departures that count
+	least, most float64       // queue that they met
+	refilled    time.Duration // departures before then met a queue that was drained
+	count       int
+	began       time.Duration
+	mark        mark // first mark of what was sent since it began
+	marked      bool
+	high        float64 // seconds that the queue has been far above its target
 }
 
 // drainTurn begins, ends and judges drains.
@@ -49,7 +48,6 @@ func (c *Controller) drainTurn(at time.Duration, dt float64) {
 		over := drainMargin*c.target + drainDatagrams*c.full/c.estimate
 		d.active, d.before, d.beforeDelay, d.high = true, c.queue, c.least, 0
 		d.began, d.marked = at, false
-		d.lowest, d.highest = c.queue, c.queue
 		d.end = at + min(duration((c.ahead+over)/drainGain), drainMax)
 	}
 	c.endDrain(at)
@@ -77,7 +75,7 @@ func (c *Controller) endDrain(at time.Duration) {
 		d.next = at + duration(c.rarity()*max(seconds(drainPeriod), drainRTTs*rtt))
 		d.refilled = at + duration(1.5*c.loopTime())
 		c.log.cuts++ // no slope goes across a drain: the link may have been idle
-		d.from, d.least, d.count = at-4*time.Millisecond, 1e9, 0
+		d.from, d.least, d.most, d.count = at-4*time.Millisecond, 1e9, 0, 0
 		d.judge = at + duration(growRTTs*rtt) + growPause
 		c.follow.quiet = at + duration(quietRTTs*rtt) + quietTime
 	}
@@ -91,12 +89,8 @@ func (c *Controller) judgeDrain(at time.Duration) {
 	}
 	// Those that left later met a queue that had filled again.
 	if newest := c.history.back(0); newest.at >= d.from && newest.at < d.from+duration(drainLook*c.loopTime()) {
-		d.least = min(d.least, c.queue)
+		d.least, d.most = min(d.least, c.queue), max(d.most, c.queue)
 		d.count++
-	}
-	if c.queue > 0 {
-		d.lowest, d.highest = min(d.lowest, c.queue), max(d.highest, c.queue)
-		d.moved = d.highest - d.lowest
 	}
 	if at < d.judge || (d.count < drainArrivals && at < d.judge+drainMax) {
 		return

@@ -75,6 +75,7 @@ const (
 	// of it and flatJitter times the jitter while the rate is low is none.
 	flatQueue, flatMin    = 2, time.Millisecond
 	flatShare, flatJitter = 0.05, 1.5
+	flatHello             = 3 // times the jitter that HELLO saw
 	// A datagram that leaves by more than lateMin and a round trip by lateShare
 	// after it was due follows an idle time.
 	lateMin, lateShare = 5 * time.Millisecond, 8
@@ -184,14 +185,17 @@ const (
 	rivalFirst                 = 0.5              // of the greatest estimate, to begin with
 	rivalFull                  = 0.98             // of the greatest queue: the buffer is full
 	rivalFall                  = 0.85             // of the peak: another has backed off
+	rivalFallRTTs              = 2                // so long: less is a host that stood still
 	rivalCut                   = 0.7
 	rivalGrowth                = 0.4 // packets/s³
 	rivalReno                  = 0.53
 	rivalRise                  = 0.5 // of the window, per round trip, at most
-	rivalRTTs                  = 8   // from one congestion event to the next, at least
+	rivalRTTs                  = 8   // from one fall of the queue that counts to the next, at least
 	rivalPause                 = 400 * time.Millisecond
 	rivalGone                  = 0.3                 // of q*: a drain that leaves less shows that nobody else is there
 	rivalStuck                 = 5 * time.Second     // with a full buffer, and nobody backs off
+	rivalStuckRTTs             = 20                  // at least
+	rivalTruce                 = 10 * time.Second    // of no competition after that
 	rivalTall                  = 2.0                 // times q*: flows of our own kind hold a smaller queue
 	rivalLowest                = time.Minute         // how long the least delay is remembered for that
 	rivalShort, rivalShortRTTs = 4 * time.Second, 20 // with no greater one: they are gone

@@ -362,6 +362,58 @@ func TestFlooding(t *testing.T) {
 	}
 }
 
+// G-4: beside others, the window is cut where the queue has fallen for two round
+// trips, and not where a host stood still for a moment.
+func TestFallMustLast(t *testing.T) {
+	for _, c := range []struct {
+		fallen time.Duration
+		want   bool
+	}{{60 * time.Millisecond, false}, {200 * time.Millisecond, true}} {
+		x := rivalry(38 * time.Millisecond)
+		x.rival.window, x.rival.most = 250_000, 250_000
+		turn := func(from, to, queue time.Duration) {
+			x.queue, x.least = seconds(queue), 20*time.Millisecond+queue
+			for now := from; now < to; now += 10 * time.Millisecond {
+				x.compete(now, 0.01)
+			}
+		}
+		const peak, end = 38 * time.Millisecond, time.Second
+		turn(0, end, peak)
+		turn(end, end+c.fallen, 10*time.Millisecond)
+		turn(end+c.fallen, end+c.fallen+100*time.Millisecond, peak)
+		if cut := x.rival.epoch > 0; cut != c.want {
+			t.Errorf("a fall of %v: cut %v", c.fallen, cut)
+		}
+	}
+}
+
+// G-4: a queue of others that never empties is no part of the round trip by which
+// the window becomes a rate.
+func TestEmptyTrip(t *testing.T) {
+	x := rivalry(38 * time.Millisecond)
+	x.trips.reset(0, 40*time.Millisecond)
+	x.rtts.reset(0, 75*time.Millisecond)
+	if got := duration(x.emptyTrip()); got != 40*time.Millisecond {
+		t.Errorf("empty round trip %v", got)
+	}
+}
+
+// G-3: a burst that meets a queue of others is measured from its first arrival;
+// one that meets none, and one that tells nothing, from its start.
+func TestBurstWithinQueue(t *testing.T) {
+	const base, ms = 20 * time.Millisecond, time.Millisecond
+	for _, c := range []struct {
+		queue, length time.Duration
+		want          float64
+	}{{35 * ms, 9 * ms, 50_000 / 0.010}, {3 * ms, 9 * ms, 0}, {35 * ms, ms, 0}} {
+		b := burst{upto: 60_000, head: sample{record: record{bytes: 10_000}, arrival: base + c.queue}}
+		b.at = b.head.arrival + c.length
+		if got := b.within(base, 0.001); math.Abs(got-c.want) > 1 {
+			t.Errorf("queue %v, %v long: %.0f B/s, want %.0f", c.queue, c.length, got, c.want)
+		}
+	}
+}
+
 // G-4: what flows of our own kind leave in the queue is no sign of a rival.
 func TestOwnKindIsNoRival(t *testing.T) {
 	for _, c := range []struct {

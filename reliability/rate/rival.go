@@ -27,7 +27,10 @@ type rival struct {
 	high         float64       // greatest queue lately, in seconds
 	peak         float64       // greatest since the last event
 	tallAt       time.Duration // when the queue was last greater than one of our own kind
+	highAt       time.Duration // when the queue was last near that
 	fullAt       time.Duration // when the queue was last well below the greatest
+	stuckAt      time.Duration // the same, whatever we did
+	until        time.Duration // no competition before
 	full         bool          // it is not
 	from         mark          // since when
 	clear        stretch       // what got through before that
@@ -54,6 +57,11 @@ func (c *Controller) onFullDrain(at time.Duration) {
 			c.base.reset(at, min(c.base.value(), r.origin))
 			r.shift = 0
 		}
+		c.onRival(at)
+		return
+	}
+	// A path without a queue has one delay.
+	if at < r.until || !c.still() || c.overflowing() {
 		c.onRival(at)
 		return
 	}
@@ -88,11 +96,23 @@ func (c *Controller) tall(delay time.Duration) bool {
 	return seconds(delay-c.lowest.value()) > rivalTall*c.wantedAt(max(c.estimate, c.rival.best))
 }
 
+// emptyTrip is the round trip without the queue, in seconds, as far as it was seen
+// lately: others may not have left the queue empty for longer than rtts remembers.
+func (c *Controller) emptyTrip() float64 {
+	if !c.trips.started {
+		return seconds(c.roundTrip())
+	}
+	return seconds(c.trips.value())
+}
+
 // onRival counts a sign of others.
 func (c *Controller) onRival(at time.Duration) {
 	r := &c.rival
 	if at-r.failAt > rivalMemory {
 		r.failed = 0
+	}
+	if at < r.until {
+		return
 	}
 	if !c.tall(max(c.least, c.drain.beforeDelay)) {
 		return // flows that hold a queue as small as ours are our own kind
@@ -104,9 +124,9 @@ func (c *Controller) onRival(at time.Duration) {
 		return
 	}
 	c.base.reset(at, c.lowest.value()) // what was taken for a longer path was a queue
-	window := max((seconds(c.roundTrip())+c.queue)*max(c.rate, r.best*rivalFirst), 4*c.full)
+	window := max((c.emptyTrip()+c.queue)*max(c.rate, r.best*rivalFirst), 4*c.full)
 	*r = rival{
-		active: true, window: window, most: window, epoch: at, high: c.queue, peak: c.queue, fullAt: at, tallAt: at, testAt: at + rivalTest,
+		active: true, window: window, most: window, epoch: at, high: c.queue, peak: c.queue, highAt: at, fullAt: at, stuckAt: at, tallAt: at, testAt: at + rivalTest,
 		failed: r.failed, failAt: at, best: r.best, from: c.totals.newest, clear: c.ladder.reference,
 	}
 }
@@ -141,7 +161,17 @@ func (c *Controller) compete(at time.Duration, dt float64) {
 	pause := max(rivalRTTs*c.roundTrip(), rivalPause)
 	if at-r.epoch <= pause || c.drain.active || at < c.follow.quiet {
 		r.peak = c.queue // what falls now falls by our own doing
-	} else if c.queue < rivalFall*r.peak || at-r.fullAt > rivalStuck || c.flooding(at) {
+	}
+	if c.queue >= rivalFall*r.peak {
+		r.highAt = at
+	}
+	if at-r.stuckAt > max(rivalStuck, rivalStuckRTTs*c.roundTrip()) {
+		c.endRival(at) // a flow like CUBIC would have backed off: these are our own kind
+		r.until = at + rivalTruce
+		return
+	}
+	// A host that stood still for a moment has not backed off.
+	if at-r.highAt > duration(rivalFallRTTs*c.loopTime()) || c.flooding(at) {
 		c.backOff(at) // another has backed off, or the buffer is full and nobody does
 	}
 	t := seconds(at - r.epoch)
@@ -150,7 +180,7 @@ func (c *Controller) compete(at time.Duration, dt float64) {
 	want := max(rivalGrowth*(t-k)*(t-k)*(t-k)+w, w*rivalCut+rivalReno*t/c.loopTime())
 	limit := r.window * (1 + rivalRise*dt/c.loopTime())
 	r.window = min(max(want*c.full, r.window), limit)
-	c.setEstimate(r.window / (seconds(c.roundTrip()) + c.queue))
+	c.setEstimate(r.window / (c.emptyTrip() + c.queue))
 	c.ladder.begin(c, at)
 }
 
@@ -159,7 +189,7 @@ func (c *Controller) watchFull(at time.Duration) {
 	r := &c.rival
 	full := c.queue >= rivalFull*r.high
 	if !full {
-		r.fullAt = at
+		r.fullAt, r.stuckAt = at, at
 	}
 	if full == r.full {
 		return
@@ -179,8 +209,27 @@ func (c *Controller) flooding(at time.Duration) bool {
 		return false
 	}
 	s := c.totals.newest.since(&r.from)
-	drop := r.clear.share() - s.share()
-	sigma := math.Sqrt((s.variance() + r.clear.variance()) * c.loss.inflation())
+	return c.losesMore(&s, &r.clear)
+}
+
+// still reports whether all that left about the end of a drain had one delay, as on
+// a path without a queue. Jitter counts as in HELLO: queues make some of their own.
+func (c *Controller) still() bool {
+	d := &c.drain
+	return d.most-d.least <= max(seconds(flatMin), flatShare*d.least, flatHello*c.hello.spread)
+}
+
+// overflowing reports whether more was lost since the drain began than before: a
+// buffer that is full has one delay, too, and is no path.
+func (c *Controller) overflowing() bool {
+	s := c.totals.newest.since(&c.drain.mark)
+	return c.ladder.reference.sent > 0 && c.losesMore(&s, &c.ladder.reference)
+}
+
+// losesMore reports whether a stretch lost more than another did.
+func (c *Controller) losesMore(s, before *stretch) bool {
+	drop := before.share() - s.share()
+	sigma := math.Sqrt((s.variance() + before.variance()) * c.loss.inflation())
 	return s.sent >= excessSent && drop > rivalLoss && drop > excessSigmas*sigma
 }
 
@@ -188,6 +237,6 @@ func (c *Controller) flooding(at time.Duration) bool {
 func (c *Controller) backOff(at time.Duration) {
 	r := &c.rival
 	r.most, r.window = r.window, max(r.window*rivalCut, 4*c.full)
-	r.epoch, r.peak, r.fullAt = at, c.queue, at
+	r.epoch, r.peak, r.highAt, r.fullAt = at, c.queue, at, at
 	r.from = c.totals.newest
 }

@@ -37,6 +37,7 @@ type burst struct {
 	took   time.Duration // from start to its arrival, less the base delay's unknown
 	upto   uint64        // bytes sent in all when that one left
 	at     time.Duration // its arrival
+	head   sample        // the first that arrived, if bytes is not 0
 }
 
 // beginStartup starts the phase; average 0 is the default.
@@ -88,6 +89,9 @@ func (s *startup) onSample(a *sample) {
 			continue
 		}
 		// Not the datagram itself: the base delay may have its serialisation in it.
+		if b.bytes == 0 {
+			b.head = *a
+		}
 		b.bytes, b.delay = float64(a.bytes-b.before)-float64(a.size), a.delay()
 		b.took, b.spread, b.upto, b.at = a.arrival-b.start, a.at-b.start, a.bytes, a.arrival
 		return
@@ -128,7 +132,7 @@ func (c *Controller) dispersion(noise float64) dispersion {
 			d.together = max(d.together, float64(last.upto-b.upto)/length)
 		}
 		took := max(seconds(b.took-c.base.value()), seconds(b.spread), 1e-6)
-		rates = append(rates, b.bytes/took)
+		rates = append(rates, max(b.bytes/took, b.within(c.base.value(), noise)))
 		waits = append(waits, max(seconds(b.delay-c.base.value()), 0))
 		tooks = append(tooks, took)
 		d.known = max(d.known, b.bytes/(took+noise))
@@ -139,6 +143,16 @@ func (c *Controller) dispersion(noise float64) dispersion {
 		d.rate = rates[quartile(rates)]
 	}
 	return d
+}
+
+// within is the rate at which a burst arrived that met a queue: the time that this
+// took is no part of its own. It is 0 if there was none, or if noise is as long.
+func (b *burst) within(base time.Duration, noise float64) float64 {
+	took := seconds(b.at - b.head.arrival)
+	if seconds(b.head.delay()-base) < standNoises*noise || took < 2*noise {
+		return 0
+	}
+	return float64(b.upto-b.head.bytes) / (took + noise)
 }
 
 // quartile sorts a list and is the place of its third quartile.
