@@ -194,7 +194,7 @@ func streamCells() []streamCell {
 		{"geo-up", geo(false), 4, 40 * time.Second, 8, 0.75},
 		{"geo-down", geo(true), 4, 40 * time.Second, 2, 0.60},
 		{"leo-up", leo(false), 4, 40 * time.Second, 2, 0.75},
-		{"leo-down", leo(true), 4, 40 * time.Second, 1, 0.20},
+		{"leo-down", leo(true), 4, 40 * time.Second, 1, 0.65},
 	}
 	for _, c := range []struct {
 		mbits   int64

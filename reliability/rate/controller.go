@@ -235,6 +235,9 @@ func (c *Controller) OnReceipt(now time.Time, r *Report) {
 	for _, s := range list {
 		c.base.add(at, c.baseWindow(), s.delay())
 		c.lowest.add(at, rivalLowest, s.delay())
+		if c.phase == Startup {
+			c.watchAlone(c.history.back(0), &s)
+		}
 		c.history.add(s)
 		c.startup.onSample(&s)
 	}
@@ -329,16 +332,21 @@ func (c *Controller) busyAt() float64 { return busyShare*c.target + c.full/c.est
 // wanted is q*.
 func (c *Controller) wanted() float64 { return c.wantedAt(c.estimate) }
 
-// wantedAt is q* at another rate.
-func (c *Controller) wantedAt(rate float64) float64 {
+// clearTarget is q* at a rate on a path without jitter.
+func (c *Controller) clearTarget(rate float64) float64 {
 	q := seconds(targetAt1M) * math.Pow(rate*8/1e6, -0.25)
 	q = min(max(q, seconds(targetMin)), seconds(targetMax))
-	q = max(q, targetDatagrams*c.full/rate)
+	return max(q, targetDatagrams*c.full/rate)
+}
+
+// wantedAt is q* at another rate.
+func (c *Controller) wantedAt(rate float64) float64 {
+	q := c.clearTarget(rate)
 	j := targetJitter * c.jitter.value()
-	if c.hello.spread > q/helloShare {
+	if path := c.hello.path(q); path > 0 {
 		// What the path itself adds comes on top of a queue. Flows of our own kind
 		// make the delay wander, too, but only by a part of the target.
-		j = max(j, q+min(j, targetHello*c.hello.spread))
+		j = max(j, q+min(j, targetHello*path))
 	}
 	return max(q, min(j, seconds(targetJitterMax)))
 }

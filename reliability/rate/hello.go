@@ -11,7 +11,29 @@ import (
 type hello struct {
 	start  time.Duration // of the first datagram
 	spread float64       // seconds: the jitter that it saw
+	alone  alone         // what it saw, and STARTUP after it
 }
+
+// alone is the delay of datagrams that found nothing of ours on the link: it varies
+// by what the path adds, whatever the rate.
+type alone struct {
+	n, sum float64 // of the delays above the first, in seconds
+	first  time.Duration
+	least  float64
+}
+
+func (a *alone) add(delay time.Duration) {
+	if a.n == 0 {
+		a.first = delay
+	}
+	d := seconds(delay - a.first)
+	a.n++
+	a.sum += d
+	a.least = min(a.least, d)
+}
+
+// spread is the mean above the least, as that of history.
+func (a *alone) spread() float64 { return a.sum/a.n - a.least }
 
 // rate is the send rate in bytes/s.
 func (h *hello) rate(at time.Duration) float64 {
@@ -27,7 +49,37 @@ func (c *Controller) endHello(at time.Duration) {
 		return
 	}
 	// The jitter is what the answers show above the least delay.
-	_, spread := c.history.least(time.Hour)
-	c.jitter.spread, c.hello.spread = seconds(spread), seconds(spread)
+	for i := range c.history.kept() {
+		c.hello.alone.add(c.history.back(i).delay())
+	}
+	c.hello.spread = c.hello.alone.spread()
+	c.jitter.spread = c.hello.spread
 	c.beginStartup(at, 0)
+}
+
+// watchAlone takes an arrival of STARTUP that left when all that was sent before it
+// had left the link: the first of a burst, as a rule. HELLO is so short that a
+// delay which wanders may stand still in it.
+func (c *Controller) watchAlone(before, s *sample) {
+	between := float64(s.bytes-before.bytes) - float64(s.size)
+	cleared := before.at + before.delay() - c.base.value() + duration(between/c.startup.average)
+	if s.at < cleared {
+		return
+	}
+	c.hello.alone.add(s.delay())
+	c.jitter.spread = max(c.jitter.spread, c.hello.path(c.clearTarget(c.startup.average)))
+}
+
+// path is the jitter that the path itself adds, in seconds, where flows of our own
+// kind want the queue q; 0 if what was seen may be theirs. Beside others the bursts
+// of STARTUP move the queue, which HELLO does not, so they take more to tell: a
+// queue that wanders between nothing and q is q/2 above the least in the mean.
+func (h *hello) path(q float64) float64 {
+	if a := &h.alone; a.n >= helloArrivals && a.spread() > q/aloneShare {
+		return max(a.spread(), h.spread)
+	}
+	if h.spread > q/helloShare {
+		return h.spread
+	}
+	return 0
 }

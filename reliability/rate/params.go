@@ -51,7 +51,8 @@ const (
 	// targetHello bounds what is added for jitter, in units of that of HELLO: a
 	// few answers may show half of it.
 	targetHello     = 4.8
-	helloShare      = 4 // of q*: more jitter than that in HELLO is the path's
+	helloShare      = 4 // of q*: more jitter than that in HELLO is the path's,
+	aloneShare      = 2 // or than that before bursts of STARTUP
 	targetJitterMax = 40 * time.Millisecond
 )
 
