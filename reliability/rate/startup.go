@@ -205,6 +205,10 @@ func (c *Controller) judgeBursts(at time.Duration) {
 		// than half of what a round has carried.
 		c.leaveStartup(at, max(round.delivered()/s.reference.share(), s.clean/2))
 		c.ladder.policed(at, c.estimate, &s.reference)
+	case d.wait >= noise && round.share() < startFlood*s.reference.share() && independent.excess(&round, &s.reference, excessSigmas):
+		// The bursts are too short against the noise to tell the capacity, but so
+		// much is lost behind a queue: a buffer overflows.
+		c.leaveStartup(at, round.delivered()/s.reference.share())
 	case s.average >= c.ceiling*0.99 && round.arrived >= startArrivals:
 		c.leaveStartup(at, c.ceiling)
 	case round.arrived >= startArrivals && (d.bursts >= 2 || limited) && c.tested(at, &round):
