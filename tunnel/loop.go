@@ -82,10 +82,8 @@ func (l *loop) run(ctx context.Context) {
 	l.drainAll(time.Now())
 	for !l.leaving || !l.closed() {
 		now := time.Now()
-		at, more := l.uplink.due(now)
-		if more && at.After(now) {
-			more = false
-		}
+		at, ok := l.uplink.due(now)
+		more := ok && !at.After(now)
 		if err := l.wait.until(now, sooner(l.table.nextDeadline(), at), more); err != nil {
 			l.fail(fmt.Errorf("wait: %w", err))
 			return

@@ -55,21 +55,41 @@ func Agreements(path string) ([]Agreement, error) {
 	return reply.Agreements, nil
 }
 
-// answerAgree has the tunnel agree. The client may take all the time that it asked for.
+// answerAgree has the tunnel agree.
 func answerAgree(ctx context.Context, conn net.Conn, req request, h Handler) response {
 	p := Proposal{Peer: req.Peer, Name: req.Name, Deadline: fromSeconds(req.Deadline)}
-	if p.Deadline <= 0 || p.Deadline > MaxDeadline {
-		return response{Error: fmt.Sprintf("the deadline must be above 0 and at most %v", MaxDeadline)}
-	}
-	ctx, cancel := context.WithTimeout(ctx, p.Deadline+answerTime)
-	defer cancel()
-	_ = conn.SetReadDeadline(time.Time{}) // it has said all that it wants
-	a, err := h.Agree(ctx, p)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return response{Error: "the tunnel gave no answer in time; see: totg agree --list"}
-	case err != nil:
-		return response{Error: err.Error()}
+	var a Agreement
+	wrong, ok := await(ctx, conn, patience{p.Deadline, MaxDeadline, "totg agree --list"}, func(ctx context.Context) (err error) {
+		a, err = h.Agree(ctx, p)
+		return err
+	})
+	if !ok {
+		return response{Error: wrong}
 	}
 	return response{Agreement: &a}
+}
+
+// patience is how long a client waits for a decision.
+type patience struct {
+	deadline, most time.Duration
+	see            string // the command that tells how it went on
+}
+
+// await gives the tunnel the time that a client asked for, and some to answer. If it is not ok it returns what went wrong,
+// for people.
+func await(ctx context.Context, conn net.Conn, p patience, decide func(context.Context) error) (wrong string, ok bool) {
+	if p.deadline <= 0 || p.deadline > p.most {
+		return fmt.Sprintf("the deadline must be above 0 and at most %v", p.most), false
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.deadline+answerTime)
+	defer cancel()
+	_ = conn.SetReadDeadline(time.Time{}) // it has said all that it wants
+	err := decide(ctx)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return "the tunnel gave no answer in time; see: " + p.see, false
+	case err != nil:
+		return err.Error(), false
+	}
+	return "", true
 }

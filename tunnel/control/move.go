@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -44,21 +43,16 @@ func MovePath(path string, p PathProposal) (PathSwitch, error) {
 	return *reply.Path, nil
 }
 
-// answerPath has the tunnel switch the path. The client may take all the time that it asked for.
+// answerPath has the tunnel switch the path.
 func answerPath(ctx context.Context, conn net.Conn, req request, h Handler) response {
 	p := PathProposal{Peer: req.Peer, To: req.To, Deadline: fromSeconds(req.Deadline)}
-	if p.Deadline <= 0 || p.Deadline > MaxPathDeadline {
-		return response{Error: fmt.Sprintf("the deadline must be above 0 and at most %v", MaxPathDeadline)}
-	}
-	ctx, cancel := context.WithTimeout(ctx, p.Deadline+answerTime)
-	defer cancel()
-	_ = conn.SetReadDeadline(time.Time{}) // it has said all that it wants
-	s, err := h.MovePath(ctx, p)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return response{Error: "the tunnel gave no answer in time; see: totg status"}
-	case err != nil:
-		return response{Error: err.Error()}
+	var s PathSwitch
+	wrong, ok := await(ctx, conn, patience{p.Deadline, MaxPathDeadline, "totg status"}, func(ctx context.Context) (err error) {
+		s, err = h.MovePath(ctx, p)
+		return err
+	})
+	if !ok {
+		return response{Error: wrong}
 	}
 	return response{Path: &s}
 }
