@@ -152,10 +152,25 @@ func (p *pump) account() {
 // start at the memory limit. The threads of the emulator keep their processor slot
 // while they sleep, so there are some more than processors.
 func steady() {
+	stayAwake()
 	_ = unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT) // without the right, nothing changes
 	runtime.GOMAXPROCS(max(8, runtime.GOMAXPROCS(0)))
 	debug.SetMemoryLimit(512 << 20)
 	debug.SetGCPercent(-1)
+}
+
+// stayAwake keeps idle processors from sleeping for the life of this process, where
+// root may do so: a virtual machine's take up to milliseconds to wake up, which every
+// packet would wait for (ADR 049). The kernel takes the wish for a latency of 0 µs back
+// when the file is closed.
+func stayAwake() {
+	fd, err := unix.Open("/dev/cpu_dma_latency", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	if _, err := unix.Write(fd, make([]byte, 4)); err != nil {
+		_ = unix.Close(fd)
+	}
 }
 
 // hurry puts the calling thread before the programs under test, as far as allowed:
