@@ -398,22 +398,6 @@ func TestEmptyTrip(t *testing.T) {
 	}
 }
 
-// G-3: a burst that meets a queue of others is measured from its first arrival;
-// one that meets none, and one that tells nothing, from its start.
-func TestBurstWithinQueue(t *testing.T) {
-	const base, ms = 20 * time.Millisecond, time.Millisecond
-	for _, c := range []struct {
-		queue, length time.Duration
-		want          float64
-	}{{35 * ms, 9 * ms, 50_000 / 0.010}, {3 * ms, 9 * ms, 0}, {35 * ms, ms, 0}} {
-		b := burst{upto: 60_000, head: sample{record: record{bytes: 10_000}, arrival: base + c.queue}}
-		b.at = b.head.arrival + c.length
-		if got := b.within(base, 0.001); math.Abs(got-c.want) > 1 {
-			t.Errorf("queue %v, %v long: %.0f B/s, want %.0f", c.queue, c.length, got, c.want)
-		}
-	}
-}
-
 // G-4: what flows of our own kind leave in the queue is no sign of a rival.
 func TestOwnKindIsNoRival(t *testing.T) {
 	for _, c := range []struct {

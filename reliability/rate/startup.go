@@ -21,7 +21,8 @@ type startup struct {
 
 	round     uint64 // first packet number of this round
 	roundAt   time.Duration
-	from      mark // first mark of the round
+	roundFrom uint64 // bytes sent before it
+	from      mark   // first mark of the round
 	marked    bool
 	reference stretch // what arrives at rates that are fine
 }
@@ -38,6 +39,7 @@ type burst struct {
 	upto   uint64        // bytes sent in all when that one left
 	at     time.Duration // its arrival
 	head   sample        // the first that arrived, if bytes is not 0
+	met    time.Duration // delay of the very first
 }
 
 // beginStartup starts the phase; average 0 is the default.
@@ -63,7 +65,7 @@ func (c *Controller) beginStartup(at time.Duration, average float64) {
 // beginRound makes all that is sent from now on a new round.
 func (c *Controller) beginRound(at time.Duration) {
 	s := &c.startup
-	s.round, s.roundAt, s.marked = c.log.next, at, false
+	s.round, s.roundAt, s.roundFrom, s.marked = c.log.next, at, c.log.bytes, false
 	// A burst must not meet the queue of the one before.
 	s.left, s.next = 0, max(at, min(s.next, at+c.roundTrip()/4))
 }
@@ -89,6 +91,9 @@ func (s *startup) onSample(a *sample) {
 			continue
 		}
 		// Not the datagram itself: the base delay may have its serialisation in it.
+		if b.upto == 0 {
+			b.met = a.delay()
+		}
 		if b.bytes == 0 {
 			b.head = *a
 		}
@@ -108,7 +113,9 @@ type dispersion struct {
 	known    float64 // what the path carries at least, with so much noise
 }
 
-func (c *Controller) dispersion(noise float64) dispersion {
+// dispersion looks at the bursts of this round. Limited says that the application
+// sent less than it might have.
+func (c *Controller) dispersion(noise float64, limited bool) dispersion {
 	s := &c.startup
 	var rates, waits, tooks []float64
 	var last *burst // of the round
@@ -132,7 +139,14 @@ func (c *Controller) dispersion(noise float64) dispersion {
 			d.together = max(d.together, float64(last.upto-b.upto)/length)
 		}
 		took := max(seconds(b.took-c.base.value()), seconds(b.spread), 1e-6)
-		rates = append(rates, max(b.bytes/took, b.within(c.base.value(), noise)))
+		rate, within := b.bytes/took, b.within(c.base.value(), noise)
+		if met := seconds(b.met - c.base.value()); limited && met > took/2 && met > standNoises*noise {
+			if within == 0 {
+				continue // too short to tell more than the queue of others that it met
+			}
+			rate = 0
+		}
+		rates = append(rates, max(rate, within))
 		waits = append(waits, max(seconds(b.delay-c.base.value()), 0))
 		tooks = append(tooks, took)
 		d.known = max(d.known, b.bytes/(took+noise))
@@ -178,15 +192,16 @@ func (c *Controller) judgeBursts(at time.Duration) {
 		s.marked, s.from = true, *newest
 	}
 	round := newest.since(&s.from)
-	noise := max(seconds(startNoise), 2*c.jitter.spread)
-	d := c.dispersion(noise)
+	// STARTUP sees the queue of others as well as jitter, HELLO is too short for that.
+	noise := max(seconds(startNoise), 2*c.hello.spread)
+	limited := newest.idles != s.from.idles // what is delivered then is what was there to send
+	d := c.dispersion(noise, limited)
 	independent := lossMeter{} // the tail of each burst is lost, which is no trait of the path
 	if rate, ok := c.carried(noise); ok {
 		c.leaveStartup(at, startShare*rate)
 		return
 	}
 	clear := d.wait >= 2*noise && d.took >= 4*noise
-	limited := newest.idles != s.from.idles // what is delivered then is what was there to send
 	switch {
 	case d.wait >= noise && d.took >= 2*noise && d.bursts >= 2 && !limited && independent.excess(&round, &s.reference, doubtSigmas):
 		// A small buffer overflows: what did not get through took no time.
@@ -208,7 +223,11 @@ func (c *Controller) judgeBursts(at time.Duration) {
 	case d.wait >= noise && round.share() < startFlood*s.reference.share() && independent.excess(&round, &s.reference, excessSigmas):
 		// The bursts are too short against the noise to tell the capacity, but so
 		// much is lost behind a queue: a buffer overflows.
-		c.leaveStartup(at, round.delivered()/s.reference.share())
+		rate := round.rate()
+		if limited {
+			rate = max(rate, d.rate)
+		}
+		c.leaveStartup(at, rate*round.share()/s.reference.share())
 	case s.average >= c.ceiling*0.99 && round.arrived >= startArrivals:
 		c.leaveStartup(at, c.ceiling)
 	case round.arrived >= startArrivals && (d.bursts >= 2 || limited) && c.tested(at, &round):
@@ -216,7 +235,7 @@ func (c *Controller) judgeBursts(at time.Duration) {
 			s.reference.sent += round.sent
 			s.reference.arrived += round.arrived
 		}
-		s.grow(c.ceiling, &d, round.rate())
+		s.grow(c.ceiling, &d, float64(c.log.bytes-s.roundFrom)/max(seconds(at-s.roundAt), 1e-6))
 		c.beginRound(at)
 	}
 }

@@ -1,0 +1,74 @@
+package rate
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+// G-3: a burst that meets a queue of others is measured from its first arrival;
+// one that meets none, and one that tells nothing, from its start.
+func TestBurstWithinQueue(t *testing.T) {
+	const base, ms = 20 * time.Millisecond, time.Millisecond
+	for _, c := range []struct {
+		queue, length time.Duration
+		want          float64
+	}{{35 * ms, 9 * ms, 50_000 / 0.010}, {3 * ms, 9 * ms, 0}, {35 * ms, ms, 0}} {
+		b := burst{upto: 60_000, head: sample{record: record{bytes: 10_000}, arrival: base + c.queue}}
+		b.at = b.head.arrival + c.length
+		if got := b.within(base, 0.001); math.Abs(got-c.want) > 1 {
+			t.Errorf("queue %v, %v long: %.0f B/s, want %.0f", c.queue, c.length, got, c.want)
+		}
+	}
+}
+
+// A short burst tells nothing of the path but the queue that it met, where the
+// application made it so short.
+func TestShortBurstInQueue(t *testing.T) {
+	const base, ms = 20 * time.Millisecond, time.Millisecond
+	c := New(at(0), Config{})
+	c.base.reset(0, base)
+	s := &c.startup
+	for i, delay := range []time.Duration{base + 35*ms, base + 37*ms} { // first and last of 16 datagrams
+		if i == 0 {
+			s.n = 1
+		}
+		s.onSample(&sample{record: record{at: time.Duration(i) * ms, bytes: uint64(1+15*i) * fullDatagram, size: fullDatagram}, pn: uint64(15 * i), arrival: time.Duration(i)*ms + delay})
+	}
+	c.log.bytes = 16 * fullDatagram
+	if d := c.dispersion(0.001, true); d.bursts != 0 {
+		t.Errorf("limited: %+v", d)
+	}
+	if d := c.dispersion(0.001, false); d.bursts != 1 {
+		t.Errorf("not limited: %+v", d)
+	}
+}
+
+// G-3: an application that sends little at a time does not make STARTUP run away,
+// however fast each of its bursts leaves.
+func TestTrickleKeepsStartup(t *testing.T) {
+	const trip = 40 * time.Millisecond
+	p := newPath(Config{}, 10_000, trip/2, 0)
+	p.run(100 * time.Millisecond) // HELLO
+	c, now, arrived := p.c, p.now+time.Second, p.arrived
+	for range 100 {
+		now += 100 * time.Millisecond
+		sent := now
+		for i := range 24 {
+			c.OnSent(at(sent), p.pn, fullDatagram, i == 0, true)
+			p.pn++
+			if i%4 == 3 { // a receipt
+				arrived += 4
+				c.OnReceipt(at(sent+trip), &Report{
+					Largest: p.pn - 1, Arrival: uint32((sent + trip/2 + 77*time.Hour).Microseconds()), Datagrams: arrived,
+				})
+			}
+			sent += duration(fullDatagram * 8 / float64(c.Rate(at(sent))))
+		}
+	}
+	if c.Phase() != Startup {
+		t.Fatal(c.Phase())
+	}
+	const used = 24 * fullDatagram * 8 / 0.1 / 1e6
+	within(t, "the average of STARTUP, Mbit/s", p.estimate(), used, 1.1*roundGrowth*used)
+}
