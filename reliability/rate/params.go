@@ -30,12 +30,14 @@ const (
 	rttWindow = 10 * time.Second
 	// baseWindow is how long the least one-way delay is remembered where at
 	// least baseArrivals arrive in a second, at most baseStretch times as long
-	// where fewer do. Two clocks drift by 2 ms in that time (100 ppm).
+	// where fewer do: four drains leave some 60 ms without a queue, and about four
+	// arrivals should fall into these. Two clocks drift by 2 ms in baseWindow
+	// (100 ppm).
 	// basePause is the longest time between two arrivals that ages it.
 	basePause = time.Second
 	// baseRivals is by how much it is longer beside others.
 	baseRivals                            = 6
-	baseWindow, baseArrivals, baseStretch = 20 * time.Second, 6, 10
+	baseWindow, baseArrivals, baseStretch = 20 * time.Second, 60, 10
 )
 
 // The delay target q* (G-2).
@@ -161,6 +163,7 @@ const (
 const (
 	drainFirst             = time.Second
 	drainPeriod, drainRTTs = 5 * time.Second, 10
+	drainRare              = 6 // a second: where fewer arrive the period is longer, up to baseStretch times
 	drainGain              = 0.5
 	drainMargin            = 0.3  // of q*, beyond empty
 	drainDatagrams         = 1.5  // and so many datagrams
