@@ -116,7 +116,7 @@ const (
 	startShare                        = 0.95 // of what dispersion shows
 	startLoad                         = 0.8  // of what the link is known to carry
 	startFlood                        = 0.7  // of what arrives at rates that are fine: less is a buffer that overflows
-	startArrivals                     = 3
+	startArrivals                     = 1
 	// A round goes on until so many should have arrived, or for so many round trips.
 	startExpected, startPatience = 24, 3
 	startBursts                  = 128 // remembered

@@ -1,6 +1,7 @@
 package rate
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -25,6 +26,68 @@ func TestBaseOutlivesDrains(t *testing.T) {
 		}
 		if got := ctl.drainPeriod(); got != c.period {
 			t.Errorf("%d arrivals a second: a drain each %v, want %v", c.arrivals, got, c.period)
+		}
+	}
+}
+
+// TestLoneBursts (G-3): bursts of 24,000 bytes that leave each 100 ms over a link
+// of 100,000 bytes/s, and of each a single datagram arrives. The queue of those
+// before counts as their own time, so each alone shows much too little.
+func TestLoneBursts(t *testing.T) {
+	const base, size, capacity = 20 * time.Millisecond, 1500, 100_000.0
+	c := New(time.Time{}, Config{})
+	c.base.reset(0, base)
+	s := &c.startup
+	for i := range 8 {
+		start := time.Duration(i) * 100 * time.Millisecond
+		before := uint64(i) * 16 * size
+		s.bursts[i] = burst{first: uint64(16 * i), start: start, before: before}
+		s.n++
+		bytes := before + 4*size // the fourth arrives
+		at := base + duration(float64(bytes)/capacity)
+		s.onSample(&sample{record: record{at: start, bytes: bytes, size: size}, pn: uint64(16*i + 3), arrival: at})
+	}
+	c.log.bytes = 8 * 16 * size
+	d := c.dispersion(0.001)
+	if d.lone != d.bursts || d.bursts != 8 {
+		t.Fatalf("%d of %d bursts with one arrival, want 8 of 8", d.lone, d.bursts)
+	}
+	within(t, "rate of single bursts", d.rate, 0, 0.5*capacity)
+	within(t, "rate of all together", d.together, 0.99*capacity, 1.01*capacity)
+	if got, want := d.between(), math.Sqrt(d.rate*d.together); math.Abs(got-want) > 1 {
+		t.Errorf("between them is %.0f, want %.0f", got, want)
+	}
+}
+
+// TestHelloCountsToItsEnd (G-3): HELLO ends when enough arrived, so what it showed
+// by then is biased; with what was on its way, it is not.
+func TestHelloCountsToItsEnd(t *testing.T) {
+	c := New(time.Time{}, Config{})
+	c.base.reset(0, 0)
+	c.totals.newest = mark{pn: 99, arrived: 8}
+	c.log.next = 1000
+	c.beginStartup(time.Second, 0)
+	within(t, "share at first", c.startup.reference.share(), 0.08, 0.08)
+	c.totals.newest = mark{pn: 1000, arrived: 20}
+	c.judgeBursts(2 * time.Second)
+	within(t, "share in the end", c.startup.reference.share(), 0.019, 0.021)
+	c.totals.newest = mark{pn: 2000, arrived: 400}
+	c.judgeBursts(3 * time.Second)
+	within(t, "share at rates that were fine", c.startup.reference.share(), 0.019, 0.021)
+}
+
+// TestAloneNeedsAShortWay (G-2): how long the link took for all that was lost since
+// an arrival is a guess, and a queue must not be taken for jitter.
+func TestAloneNeedsAShortWay(t *testing.T) {
+	c := New(time.Time{}, Config{})
+	c.base.reset(0, 0)
+	c.startup.average = 1e6
+	before := sample{record: record{bytes: 1500, size: 1500}}
+	for _, lost := range []uint64{burstLeast, burstLeast + 1} {
+		c.hello.alone = alone{}
+		c.watchAlone(&before, &sample{record: record{at: time.Second, bytes: (lost + 2) * 1500, size: 1500}, arrival: time.Second})
+		if got, want := c.hello.alone.n == 1, lost == burstLeast; got != want {
+			t.Errorf("%d datagrams lost between: counted %v, want %v", lost, got, want)
 		}
 	}
 }
