@@ -146,6 +146,7 @@ const (
 	judgeArrivals      = 20
 	judgeNoise         = 32.0
 	judgeTime          = 6 * time.Second
+	moreSigmas         = 1.5 // of more loss at a lower level than at low rates, for one further down
 	holdMin, holdMax   = 500 * time.Millisecond, 10 * time.Second
 	doubtAfter         = 2 * time.Second
 	downAfter          = 15 * time.Second

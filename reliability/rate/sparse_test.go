@@ -60,12 +60,14 @@ func TestLoneBursts(t *testing.T) {
 }
 
 // TestHelloCountsToItsEnd (G-3): HELLO ends when enough arrived, so what it showed
-// by then is biased; with what was on its way, it is not.
+// by then is biased; with what was on its way, it is not. At a loss of 80 % and less
+// it shows enough as it is.
 func TestHelloCountsToItsEnd(t *testing.T) {
 	c := New(time.Time{}, Config{})
 	c.base.reset(0, 0)
 	c.totals.newest = mark{pn: 99, arrived: 8}
 	c.log.next = 1000
+	c.loss.loss = 0.9
 	c.beginStartup(time.Second, 0)
 	within(t, "share at first", c.startup.reference.share(), 0.08, 0.08)
 	c.totals.newest = mark{pn: 1000, arrived: 20}
@@ -88,6 +90,37 @@ func TestAloneNeedsAShortWay(t *testing.T) {
 		c.watchAlone(&before, &sample{record: record{at: time.Second, bytes: (lost + 2) * 1500, size: 1500}, arrival: time.Second})
 		if got, want := c.hello.alone.n == 1, lost == burstLeast; got != want {
 			t.Errorf("%d datagrams lost between: counted %v, want %v", lost, got, want)
+		}
+	}
+}
+
+// TestDownGoesOn (G-2): a lower level that still loses more than low rates do is no
+// end where the level above was overloaded, or assumed to be fine.
+func TestDownGoesOn(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		assumed bool
+		arrived float64 // of 1,000 at the lower level
+		low     float64 // and at low rates
+		further bool
+	}{
+		{"the loss is gone", false, 100, 100, false},
+		{"a part of it is left", false, 60, 100, true},
+		{"the loss is the path's", false, 40, 100, false},
+		{"nobody measured the level above", true, 40, 100, true},
+	} {
+		ctl := New(time.Time{}, Config{})
+		l := &ctl.ladder
+		l.down, l.shallow, l.assumed = true, !c.assumed, c.assumed
+		l.downStep = downMin
+		ctl.startup.reference = stretch{sent: 1000, arrived: c.low}
+		l.reference = stretch{sent: 2000, arrived: 80, bytes: 1e6, time: 10}
+		ctl.judgeDown(time.Second, &stretch{sent: 1000, arrived: c.arrived, bytes: 3e5, time: 10})
+		if l.down != c.further {
+			t.Errorf("%s: further down %v, want %v", c.name, l.down, c.further)
+		}
+		if fine := ctl.startup.reference.arrived == c.arrived; fine == c.further {
+			t.Errorf("%s: taken for fine %v, want %v", c.name, fine, !c.further)
 		}
 	}
 }

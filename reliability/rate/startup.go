@@ -48,7 +48,7 @@ func (c *Controller) beginStartup(at time.Duration, average float64) {
 	s := &c.startup
 	*s = startup{reference: s.reference}
 	if s.reference.sent == 0 {
-		s.reference, s.partial = c.totals.upToNow(), true
+		s.reference, s.partial = c.totals.upToNow(), c.loss.loss > startLossy
 	}
 	most := float64(startMax)
 	if c.loss.loss > startLossy {
