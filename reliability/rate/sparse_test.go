@@ -83,7 +83,7 @@ func TestHelloCountsToItsEnd(t *testing.T) {
 func TestAloneNeedsAShortWay(t *testing.T) {
 	c := New(time.Time{}, Config{})
 	c.base.reset(0, 0)
-	c.startup.average = 1e6
+	c.startup.average, c.loss.loss = 1e6, 0.9
 	before := sample{record: record{bytes: 1500, size: 1500}}
 	for _, lost := range []uint64{burstLeast, burstLeast + 1} {
 		c.hello.alone = alone{}
