@@ -54,9 +54,9 @@ const (
 	// echoMeasured is how many receipts must be known about for q̂ to count.
 	echoMeasured = 64
 	// receiptDoubt is the probability that a receipt and all of its repeats
-	// are lost, maxRepeats the most repeats.
+	// are lost, maxRepeats the most repeats: 148 are needed at 98 % loss.
 	receiptDoubt = 0.05
-	maxRepeats   = 64
+	maxRepeats   = 150
 	// guardPackets is the least reordering guard, overtakePeriod how
 	// long a receiver remembers what was overtaken, at least.
 	guardPackets   = 3

@@ -273,20 +273,20 @@ func (c *Controller) unwrap(arrival uint32) time.Duration {
 // baseWindow is how long the base delay is remembered: longer where arrivals are
 // rare, for few of them fall into a drain.
 func (c *Controller) baseWindow() time.Duration {
-	w := c.rarity() * seconds(baseWindow)
+	w := c.rarity(baseArrivals) * seconds(baseWindow)
 	if c.rival.failed > 0 { // what looks like a longer path may be the queue of others
 		w *= baseRivals
 	}
 	return duration(w)
 }
 
-// rarity is 1, or more where less than baseArrivals arrive in a second.
-func (c *Controller) rarity() float64 {
+// rarity is 1, or more where fewer than so many arrive in a second.
+func (c *Controller) rarity(enough float64) float64 {
 	if c.now == 0 {
 		return 1
 	}
 	arrivals := float64(c.totals.newest.arrived) / seconds(c.now)
-	return min(max(baseArrivals/max(arrivals, 1e-3), 1), baseStretch)
+	return min(max(enough/max(arrivals, 1e-3), 1), baseStretch)
 }
 
 // roundTrip is the least round-trip time lately.

@@ -60,10 +60,15 @@ func (c *Controller) followDrain() {
 	d := &c.drain
 	newest := c.history.back(0)
 	if d.active || c.rival.failed > 0 || newest.at < d.refilled+c.roundTrip() || d.next == never ||
-		c.queue > min(drainOthers*c.jitter.mean, c.jitter.mean-drainWander*c.jitter.value()) || newest.at > d.refilled+duration(c.rarity()*max(seconds(drainPeriod), drainRTTs*seconds(c.roundTrip()))) {
+		c.queue > min(drainOthers*c.jitter.mean, c.jitter.mean-drainWander*c.jitter.value()) || newest.at > d.refilled+c.drainPeriod() {
 		return
 	}
-	d.next = newest.at + duration(c.rarity()*max(seconds(drainPeriod), drainRTTs*seconds(c.roundTrip())))
+	d.next = newest.at + c.drainPeriod()
+}
+
+// drainPeriod is the time from one drain to the next.
+func (c *Controller) drainPeriod() time.Duration {
+	return duration(c.rarity(drainRare) * max(seconds(drainPeriod), drainRTTs*seconds(c.roundTrip())))
 }
 
 // endDrain ends a drain that has lasted long enough.
@@ -72,7 +77,7 @@ func (c *Controller) endDrain(at time.Duration) {
 	rtt := seconds(c.roundTrip())
 	if d.active && at >= d.end {
 		d.active = false
-		d.next = at + duration(c.rarity()*max(seconds(drainPeriod), drainRTTs*rtt))
+		d.next = at + c.drainPeriod()
 		d.refilled = at + duration(1.5*c.loopTime())
 		c.log.cuts++ // no slope goes across a drain: the link may have been idle
 		d.from, d.least, d.most, d.count = at-4*time.Millisecond, 1e9, 0, 0

@@ -62,6 +62,9 @@ func (c *Controller) endHello(at time.Duration) {
 // delay which wanders may stand still in it.
 func (c *Controller) watchAlone(before, s *sample) {
 	between := float64(s.bytes-before.bytes) - float64(s.size)
+	if c.loss.loss > startLossy && between > burstLeast*c.full { // how long that takes is a guess: the link may be slower than the average
+		return
+	}
 	cleared := before.at + before.delay() - c.base.value() + duration(between/c.startup.average)
 	if s.at < cleared {
 		return

@@ -24,6 +24,7 @@ type ladder struct {
 	verified  time.Duration // when the reference was tested last
 	down      bool          // a lower level is tested
 	downStep  float64
+	assumed   bool // the reference has the loss of low rates, and nobody measured it
 }
 
 // begin starts a level with what is sent from now on.
@@ -127,14 +128,14 @@ func (c *Controller) unpaid(level *stretch) bool {
 
 // accept makes a level the reference.
 func (l *ladder) accept(at time.Duration, level *stretch) {
-	l.reference, l.verified, l.shallow, l.down = *level, at, false, false
+	l.reference, l.verified, l.shallow, l.down, l.assumed = *level, at, false, false, false
 }
 
 // policed notes that a higher rate was not paid for before there was any level:
 // the rate that it delivered is the reference, and should lose what low rates do.
 func (l *ladder) policed(at time.Duration, rate float64, low *stretch) {
 	l.reference = stretch{sent: low.sent, arrived: low.arrived, bytes: rate, time: 1}
-	l.shallow, l.verified = true, at-downAfter // a round is short: test a lower level next
+	l.shallow, l.assumed, l.verified = true, true, at-downAfter // a round is short: test a lower level next
 	l.holdUntil = at + duration(l.hold)
 }
 
@@ -164,15 +165,20 @@ func (c *Controller) judgeDown(at time.Duration, level *stretch) {
 	c.follow.verdict = true
 	low, high := level.rate(), l.reference.rate()
 	capacity := min(max(l.reference.delivered()/level.share(), low), max(low, high))
-	if capacity < high*(1-downMin/2) {
+	ours := capacity < high*(1-downMin/2)
+	if ours {
 		l.shallow, l.seenQueue = true, max(l.seenQueue, c.queue)
 	}
-	c.startup.reference = *level // what gets through at a rate that is fine
+	// The lower level may be too high as well.
+	more := (ours || l.assumed) && c.loss.excess(level, &c.startup.reference, moreSigmas)
+	if !more {
+		c.startup.reference = *level // what gets through at a rate that is fine
+	}
 	l.reference = *level
 	l.reference.bytes = capacity * level.time
-	l.down, l.verified = false, at
+	l.down, l.verified, l.assumed = false, at, false
 	l.holdUntil = at + duration(l.hold)
-	if capacity <= low*1.05 && 1-level.share() > downLoss { // further down it may be better still
+	if more || (capacity <= low*1.05 && 1-level.share() > downLoss) { // further down it may be better still
 		c.goDown(min(downMax, l.downStep*downGrowth))
 		return
 	}

@@ -30,12 +30,14 @@ const (
 	rttWindow = 10 * time.Second
 	// baseWindow is how long the least one-way delay is remembered where at
 	// least baseArrivals arrive in a second, at most baseStretch times as long
-	// where fewer do. Two clocks drift by 2 ms in that time (100 ppm).
+	// where fewer do: four drains leave some 60 ms without a queue, and about four
+	// arrivals should fall into these. Two clocks drift by 2 ms in baseWindow
+	// (100 ppm).
 	// basePause is the longest time between two arrivals that ages it.
 	basePause = time.Second
 	// baseRivals is by how much it is longer beside others.
 	baseRivals                            = 6
-	baseWindow, baseArrivals, baseStretch = 20 * time.Second, 6, 10
+	baseWindow, baseArrivals, baseStretch = 20 * time.Second, 60, 10
 )
 
 // The delay target q* (G-2).
@@ -114,7 +116,7 @@ const (
 	startShare                        = 0.95 // of what dispersion shows
 	startLoad                         = 0.8  // of what the link is known to carry
 	startFlood                        = 0.7  // of what arrives at rates that are fine: less is a buffer that overflows
-	startArrivals                     = 3
+	startArrivals                     = 1
 	// A round goes on until so many should have arrived, or for so many round trips.
 	startExpected, startPatience = 24, 3
 	startBursts                  = 128 // remembered
@@ -144,6 +146,7 @@ const (
 	judgeArrivals      = 20
 	judgeNoise         = 32.0
 	judgeTime          = 6 * time.Second
+	moreSigmas         = 1.5 // of more loss at a lower level than at low rates, for one further down
 	holdMin, holdMax   = 500 * time.Millisecond, 10 * time.Second
 	doubtAfter         = 2 * time.Second
 	downAfter          = 15 * time.Second
@@ -161,6 +164,7 @@ const (
 const (
 	drainFirst             = time.Second
 	drainPeriod, drainRTTs = 5 * time.Second, 10
+	drainRare              = 6 // a second: where fewer arrive the period is longer, up to baseStretch times
 	drainGain              = 0.5
 	drainMargin            = 0.3  // of q*, beyond empty
 	drainDatagrams         = 1.5  // and so many datagrams

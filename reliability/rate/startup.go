@@ -1,6 +1,7 @@
 package rate
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -25,6 +26,7 @@ type startup struct {
 	from      mark   // first mark of the round
 	marked    bool
 	reference stretch // what arrives at rates that are fine
+	partial   bool    // it is HELLO's, of which some is still on its way
 }
 
 // burst is a run of datagrams, and the last of them that arrived.
@@ -48,8 +50,7 @@ func (c *Controller) beginStartup(at time.Duration, average float64) {
 	s := &c.startup
 	*s = startup{reference: s.reference}
 	if s.reference.sent == 0 {
-		s.reference = c.totals.newest.since(&mark{})
-		s.reference.sent++
+		s.reference, s.partial = c.totals.upToNow(), c.loss.loss > startLossy
 	}
 	most := float64(startMax)
 	if c.loss.loss > startLossy {
@@ -106,6 +107,7 @@ func (s *startup) onSample(a *sample) {
 // dispersion is what the bursts of a round show.
 type dispersion struct {
 	bursts   int
+	lone     int     // of these, with a single arrival
 	rate     float64 // third quartile of the bottleneck's rate, bytes/s
 	together float64 // the rate at which the round's bursts arrived, bytes/s
 	wait     float64 // median delay above base, seconds
@@ -138,6 +140,9 @@ func (c *Controller) dispersion(noise float64, limited bool) dispersion {
 			// and all together the bottleneck.
 			d.together = max(d.together, float64(last.upto-b.upto)/length)
 		}
+		if b.alone() {
+			d.lone++
+		}
 		took := max(seconds(b.took-c.base.value()), seconds(b.spread), 1e-6)
 		rate, within := b.bytes/took, b.within(c.base.value(), noise)
 		if met := seconds(b.met - c.base.value()); limited && met > took/2 && met > standNoises*noise {
@@ -157,6 +162,16 @@ func (c *Controller) dispersion(noise float64, limited bool) dispersion {
 		d.rate = rates[quartile(rates)]
 	}
 	return d
+}
+
+// alone reports whether only one datagram of the burst arrived.
+func (b *burst) alone() bool { return b.head.arrival == b.at }
+
+// between is what bursts of one arrival each show. If a queue stands between them
+// each shows too little, for it waits for those before, and all together too much if
+// the buffer overflows: the mean of the two is the least far from either.
+func (d *dispersion) between() float64 {
+	return math.Sqrt(d.rate * max(d.rate, d.together))
 }
 
 // within is the rate at which a burst arrived that met a queue: the time that this
@@ -190,6 +205,9 @@ func (c *Controller) judgeBursts(at time.Duration) {
 	}
 	if !s.marked {
 		s.marked, s.from = true, *newest
+		if s.partial { // HELLO ended when enough had arrived: a lucky end, and few datagrams
+			s.reference, s.partial = c.totals.upToNow(), false
+		}
 	}
 	round := newest.since(&s.from)
 	// STARTUP sees the queue of others as well as jitter, HELLO is too short for that.
@@ -211,8 +229,11 @@ func (c *Controller) judgeBursts(at time.Duration) {
 			c.ladder.policed(at, c.estimate, &s.reference)
 		}
 	case clear && d.bursts >= 2:
-		if limited { // its bursts were short, and a queue stood between them
+		switch {
+		case limited: // its bursts were short, and a queue stood between them
 			d.rate = max(d.rate, d.together)
+		case 2*d.lone > d.bursts:
+			d.rate = d.between()
 		}
 		c.leaveStartup(at, startShare*d.rate) // no verdict yet: a policer may have let the bursts pass
 	case !limited && c.loss.excess(&round, &s.reference, excessSigmas):

@@ -57,6 +57,13 @@ func (m *mark) since(from *mark) stretch {
 	}
 }
 
+// upToNow is all that was sent up to the newest arrival.
+func (t *totals) upToNow() stretch {
+	s := t.newest.since(&mark{})
+	s.sent++ // the first packet number is 0
+	return s
+}
+
 // share is the part of the datagrams that arrived.
 func (s *stretch) share() float64 {
 	if s.sent == 0 {
