@@ -256,7 +256,7 @@ func (c *Controller) judgeBursts(at time.Duration) {
 			s.reference.sent += round.sent
 			s.reference.arrived += round.arrived
 		}
-		s.grow(c.ceiling, &d, float64(c.log.bytes-s.roundFrom)/max(seconds(at-s.roundAt), 1e-6))
+		c.grow(&d, round.rate(), float64(c.log.bytes-s.roundFrom)/max(seconds(at-s.roundAt), 1e-6))
 		c.beginRound(at)
 	}
 }
@@ -285,12 +285,15 @@ func (c *Controller) tested(at time.Duration, round *stretch) bool {
 	return round.sent*s.reference.share() >= startExpected || at-s.roundAt > startPatience*c.roundTrip()
 }
 
-// grow raises the rate for the next round, if the sender used what it had.
-func (s *startup) grow(ceiling float64, d *dispersion, used float64) {
+// grow raises the average for the next round, if the sender used what it had:
+// between the first and the last arrival, and in all of the round, pauses of the
+// application included.
+func (c *Controller) grow(d *dispersion, used, whole float64) {
+	s := &c.startup
 	s.known, s.clean = max(s.known, d.known), min(s.average, used)
-	next := max(roundGrowthBlind*s.average, startLoad*d.known)
-	s.average = min(next, roundGrowth*s.average, max(roundGrowth*used, s.average), ceiling)
-	s.peak = min(max(peakFactor*s.average, peakMin), ceiling)
+	next := min(max(roundGrowthBlind*s.average, startLoad*d.known), roundGrowth*s.average)
+	s.average = min(max(s.average, min(next, roundGrowth*used, roundGrowth*whole)), c.ceiling)
+	s.peak = min(max(peakFactor*s.average, peakMin), c.ceiling)
 }
 
 // leaveStartup starts RUN with an estimate of the capacity.
