@@ -107,5 +107,5 @@ func (c *Controller) onIdle(at time.Duration) {
 	}
 	faded := c.estimate * math.Exp2(-seconds(away)/seconds(fadeTime))
 	c.setEstimate(faded)
-	c.beginStartup(at, faded/2)
+	c.beginStartup(at, faded)
 }

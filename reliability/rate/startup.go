@@ -22,8 +22,7 @@ type startup struct {
 
 	round     uint64 // first packet number of this round
 	roundAt   time.Duration
-	roundFrom uint64 // bytes sent before it
-	from      mark   // first mark of the round
+	from      mark // first mark of the round
 	marked    bool
 	reference stretch // what arrives at rates that are fine
 	partial   bool    // it is HELLO's, of which some is still on its way
@@ -66,7 +65,7 @@ func (c *Controller) beginStartup(at time.Duration, average float64) {
 // beginRound makes all that is sent from now on a new round.
 func (c *Controller) beginRound(at time.Duration) {
 	s := &c.startup
-	s.round, s.roundAt, s.roundFrom, s.marked = c.log.next, at, c.log.bytes, false
+	s.round, s.roundAt, s.marked = c.log.next, at, false
 	// A burst must not meet the queue of the one before.
 	s.left, s.next = 0, max(at, min(s.next, at+c.roundTrip()/4))
 }
@@ -256,7 +255,7 @@ func (c *Controller) judgeBursts(at time.Duration) {
 			s.reference.sent += round.sent
 			s.reference.arrived += round.arrived
 		}
-		c.grow(&d, round.rate(), float64(c.log.bytes-s.roundFrom)/max(seconds(at-s.roundAt), 1e-6))
+		c.grow(&d, &round, limited)
 		c.beginRound(at)
 	}
 }
@@ -285,14 +284,17 @@ func (c *Controller) tested(at time.Duration, round *stretch) bool {
 	return round.sent*s.reference.share() >= startExpected || at-s.roundAt > startPatience*c.roundTrip()
 }
 
-// grow raises the average for the next round, if the sender used what it had:
-// between the first and the last arrival, and in all of the round, pauses of the
-// application included.
-func (c *Controller) grow(d *dispersion, used, whole float64) {
+// grow raises the average for the next round, if the sender used what it had. What
+// an application sends at once counts as sent in a round trip.
+func (c *Controller) grow(d *dispersion, round *stretch, limited bool) {
 	s := &c.startup
+	used := round.rate()
 	s.known, s.clean = max(s.known, d.known), min(s.average, used)
+	if limited {
+		used = round.bytes / max(round.time, seconds(c.roundTrip()))
+	}
 	next := min(max(roundGrowthBlind*s.average, startLoad*d.known), roundGrowth*s.average)
-	s.average = min(max(s.average, min(next, roundGrowth*used, roundGrowth*whole)), c.ceiling)
+	s.average = min(max(s.average, min(next, roundGrowth*used)), c.ceiling)
 	s.peak = min(max(peakFactor*s.average, peakMin), c.ceiling)
 }
 
