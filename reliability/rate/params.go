@@ -117,6 +117,9 @@ const (
 	startLoad                         = 0.8  // of what the link is known to carry
 	startFlood                        = 0.7  // of what arrives at rates that are fine: less is a buffer that overflows
 	startArrivals                     = 1
+	// What an application sends at once counts as sent in a round trip, or in
+	// atOnce: over a long path its bursts are far shorter than a round trip.
+	atOnce = 100 * time.Millisecond
 	// A round goes on until so many should have arrived, or for so many round trips.
 	startExpected, startPatience = 24, 3
 	startBursts                  = 128 // remembered

@@ -291,7 +291,7 @@ func (c *Controller) grow(d *dispersion, round *stretch, limited bool) {
 	used := round.rate()
 	s.known, s.clean = max(s.known, d.known), min(s.average, used)
 	if limited {
-		used = round.bytes / max(round.time, seconds(c.roundTrip()))
+		used = round.bytes / max(round.time, seconds(min(c.roundTrip(), atOnce)))
 	}
 	next := min(max(roundGrowthBlind*s.average, startLoad*d.known), roundGrowth*s.average)
 	s.average = min(max(s.average, min(next, roundGrowth*used)), c.ceiling)
