@@ -39,8 +39,8 @@ type burst struct {
 	took   time.Duration // from start to its arrival, less the base delay's unknown
 	upto   uint64        // bytes sent in all when that one left
 	at     time.Duration // its arrival
-	head   sample        // the first that arrived, if bytes is not 0
-	met    time.Duration // delay of the very first
+	head   sample        // the first that arrived after the one which the burst began with
+	met    time.Duration // delay of the first that arrived at all
 }
 
 // beginStartup starts the phase; average 0 is the default.
@@ -90,13 +90,13 @@ func (s *startup) onSample(a *sample) {
 		if a.pn < b.first {
 			continue
 		}
-		// Not the datagram itself: the base delay may have its serialisation in it.
 		if b.upto == 0 {
 			b.met = a.delay()
 		}
 		if b.bytes == 0 {
 			b.head = *a
 		}
+		// Not the datagram itself: the base delay may have its serialisation in it.
 		b.bytes, b.delay = float64(a.bytes-b.before)-float64(a.size), a.delay()
 		b.took, b.spread, b.upto, b.at = a.arrival-b.start, a.at-b.start, a.bytes, a.arrival
 		return
@@ -139,9 +139,6 @@ func (c *Controller) dispersion(noise float64, limited bool) dispersion {
 			// and all together the bottleneck.
 			d.together = max(d.together, float64(last.upto-b.upto)/length)
 		}
-		if b.alone() {
-			d.lone++
-		}
 		took := max(seconds(b.took-c.base.value()), seconds(b.spread), 1e-6)
 		rate, within := b.bytes/took, b.within(c.base.value(), noise)
 		if met := seconds(b.met - c.base.value()); limited && met > took/2 && met > standNoises*noise {
@@ -149,6 +146,9 @@ func (c *Controller) dispersion(noise float64, limited bool) dispersion {
 				continue // too short to tell more than the queue of others that it met
 			}
 			rate = 0
+		}
+		if b.alone() {
+			d.lone++
 		}
 		rates = append(rates, max(rate, within))
 		waits = append(waits, max(seconds(b.delay-c.base.value()), 0))
@@ -163,7 +163,8 @@ func (c *Controller) dispersion(noise float64, limited bool) dispersion {
 	return d
 }
 
-// alone reports whether only one datagram of the burst arrived.
+// alone reports whether only one datagram of the burst arrived, or one after that
+// which it began with.
 func (b *burst) alone() bool { return b.head.arrival == b.at }
 
 // between is what bursts of one arrival each show. If a queue stands between them
