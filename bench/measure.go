@@ -17,10 +17,11 @@ import (
 
 // Bench runs measurements.
 type Bench struct {
-	totg string // the program under test, whose lab makes the links
-	self string // this program
-	tmp  string // a folder of our own
-	grid Grid
+	totg    string // the program under test, whose lab makes the links
+	version string // its
+	self    string // this program
+	tmp     string // a folder of our own
+	grid    Grid
 }
 
 // rawRate is what the tunnel is told for the measurement without a link, in bit/s.
@@ -39,6 +40,10 @@ func newBench(totg string, grid Grid) (*Bench, error) {
 	if out, err := exec.Command(totg, "lab", "--quiet", "--no-tunnel", "--", "true").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("the lab does not run: %s", lastLine(string(out)))
 	}
+	version, err := exec.Command(totg, "version").Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s version: %w", totg, err)
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -52,7 +57,7 @@ func newBench(totg string, grid Grid) (*Bench, error) {
 		return nil, err
 	}
 	path := tmp + string(os.PathListSeparator) + os.Getenv("PATH")
-	return &Bench{totg, self, tmp, grid}, os.Setenv("PATH", path)
+	return &Bench{totg, strings.TrimSpace(string(version)), self, tmp, grid}, os.Setenv("PATH", path)
 }
 
 // missing says which peers cannot be measured here, and how that can be changed.
@@ -115,7 +120,7 @@ func (b *Bench) measureAlone(ctx context.Context, p Point) (best Result, err err
 // measure measures one point. An error is of the benchmark; what goes wrong with
 // the peer is in the result.
 func (b *Bench) measure(ctx context.Context, p Point) (Result, error) {
-	r := Result{Point: p, At: time.Now().UTC().Truncate(time.Second), Machine: machine(), Busy: busy()}
+	r := Result{Point: p, At: time.Now().UTC().Truncate(time.Second), Machine: machine(), Version: b.version, Busy: busy()}
 	report := filepath.Join(b.tmp, "report.json")
 	_ = os.Remove(report) // of the point before
 	ctx, cancel := context.WithTimeout(ctx, b.grid.Load+requests*b.grid.Patient+2*time.Minute)

@@ -175,29 +175,32 @@ func echo(ctx context.Context, target string) (took []float64, sent int) {
 	if err != nil {
 		return nil, 0
 	}
-	defer func() { _ = conn.Close() }()
 	start := time.Now()
-	var answers sync.WaitGroup
-	answers.Go(func() {
+	answers := make(chan float64, max(0, time.Until(deadline)/echoPause)+2) // as many as are sent
+	go func() {
+		defer close(answers)
 		buf := make([]byte, echoSize)
 		for {
 			if _, err := io.ReadFull(conn, buf); err != nil {
 				return
 			}
-			took = append(took, (time.Since(start) - time.Duration(binary.BigEndian.Uint64(buf))).Seconds())
+			answers <- (time.Since(start) - time.Duration(binary.BigEndian.Uint64(buf))).Seconds()
 		}
-	})
+	}()
 	buf := make([]byte, echoSize)
-	for ; ctx.Err() == nil; sent++ {
+	for ; ctx.Err() == nil && sent < cap(answers); sent++ {
 		binary.BigEndian.PutUint64(buf, uint64(time.Since(start)))
 		if _, err := conn.Write(buf); err != nil {
 			break
 		}
 		time.Sleep(time.Until(start.Add(time.Duration(sent+1) * echoPause)))
 	}
-	time.Sleep(time.Until(deadline.Add(echoTime)))
+	for answer := range answers { // until the connection's deadline
+		if took = append(took, answer); len(took) == sent {
+			break
+		}
+	}
 	_ = conn.Close()
-	answers.Wait()
 	slices.Sort(took)
 	return took, sent
 }

@@ -15,6 +15,7 @@ type Result struct {
 	Point
 	At       time.Time
 	Machine  string  // kernel and processor
+	Version  string  // of the program under test
 	Busy     float64 // share of the processors that others took, just before
 	LateP99  float64 // seconds by which the emulator was late, the worse direction
 	Missed   uint64  // packets that the emulator did not get: this machine was too slow
