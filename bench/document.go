@@ -18,8 +18,8 @@ import (
 //	<!-- figures: NAME -->
 //	<!-- end of figures -->
 //
-// where NAME is "conditions", "legend", "raw", or a link and a metric: "50mbit-40ms
-// 0" is the first table of that link. Beside the document lies what they come
+// where NAME is "conditions", "legend", "raw", "worse", "paper", or a link and a metric:
+// "50mbit-40ms 0" is the first table of that link. Beside the document lies what they come
 // from, FILE.json; a test compares the two.
 
 var blockRE = regexp.MustCompile(`(?s)(<!-- figures: ([^\n]*?) -->\n).*?(<!-- end of figures -->)`)
@@ -41,23 +41,14 @@ func sourceOf(document string) string {
 var emptyDocument string
 
 // publish writes the results beside a document, its figures into it, and its plots
-// into a folder of its name. It refuses a point that was measured on a busy machine
-// alone, and leaves out such repetitions of the others.
+// into a folder of its name.
 func publish(document string, g Grid, all Results) error {
-	var p published
-	p.Grid = g
+	p := published{Grid: g}
+	counted := all.counted()
 	for _, point := range g.points() {
-		r, ok := all[point]
-		if !ok {
-			continue
+		if r, ok := counted[point]; ok {
+			p.Results = append(p.Results, r)
 		}
-		if best := all.repeats(Point{point.Link, point.Loss, point.Peer, 0})[0]; r.worthless() && !best.worthless() {
-			continue
-		}
-		if r.worthless() {
-			return fmt.Errorf("%v was measured on a busy machine (%.0f %% for others, packets %.1f ms late): not published", point, 100*r.Busy, 1000*r.LateP99)
-		}
-		p.Results = append(p.Results, r)
 	}
 	text, err := os.ReadFile(document)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -109,6 +100,10 @@ func figures(name string, g Grid, all Results) (string, error) {
 		return legend, nil
 	case "raw":
 		return rawTable(g, all), nil
+	case "worse":
+		return worseTable(g, all), nil
+	case "paper":
+		return paperTable(g, all), nil
 	}
 	var linkName string
 	var number int

@@ -114,6 +114,17 @@ func (all Results) repeats(p Point) []Result {
 
 const maxRepeats = 100
 
+// counted are the results that tables are made of.
+func (all Results) counted() Results {
+	list := Results{}
+	for p := range all {
+		for _, r := range all.repeats(Point{p.Link, p.Loss, p.Peer, 0}) {
+			list[r.Point] = r
+		}
+	}
+	return list
+}
+
 // hopeless says that the peer failed at a lower loss of this link, in every
 // repetition so far.
 func (all Results) hopeless(g Grid, p Point) bool {
