@@ -63,8 +63,9 @@ type Host struct {
 	datag [2048]byte
 	unit  [flow.MaxUnit]byte
 
-	// Received is called with every unit that the host delivers.
-	Received func(unit []byte)
+	// Received is called with every unit that the host delivers, and Beside with what
+	// came beside the tunnel.
+	Received, Beside func(unit []byte)
 	// Events counts what the peer reported.
 	Events [peer.PathDecided + 1]int
 }
@@ -201,6 +202,16 @@ func (n *Net) Write(i int, unit []byte) bool {
 	return ok
 }
 
+// beside marks what does not go through the tunnel.
+const beside = 0x80
+
+// Beside has host i send a unit beside the tunnel, as a packet of the unit's size.
+func (n *Net) Beside(i int, unit []byte) {
+	var pkt [2048]byte
+	pkt[0] = beside
+	n.links[i].Send(n.now, pkt[:copy(pkt[1:], unit[2:])+1])
+}
+
 // Inject lets host i receive a datagram that no host sent.
 func (n *Net) Inject(i int, from netip.AddrPort, b []byte) peer.DropReason {
 	return n.hosts[i].receive(peer.Inbound{From: from}, bytes.Clone(b))
@@ -276,6 +287,10 @@ func (n *Net) deliver(i int) {
 			return
 		}
 		b := buf[:size]
+		if b[0] == beside {
+			n.hosts[1-i].Beside(append([]byte{0, 0x45}, b[1:]...))
+			continue
+		}
 		host, moves := int(b[0]), int(b[1])
 		if size <= headerLen || host != i || moves > 250 || !headerIntact(b) {
 			continue // the network stack drops a damaged header

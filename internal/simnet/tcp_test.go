@@ -18,6 +18,7 @@ import (
 // The receiver sees the hole when a later segment arrives, and tells.
 type stream struct {
 	net            *Net
+	write          func(host int, unit []byte)
 	id             byte
 	unit           [1501]byte
 	window, last   float64 // segments
@@ -39,21 +40,37 @@ type stream struct {
 const segment = 1448
 
 // newStreams starts connections at once.
-func newStreams(n *Net, count int) []*stream {
-	var list []*stream
+func newStreams(n *Net, count int) (list []*stream) {
+	through := func(host int, u []byte) { n.Write(host, u) }
 	for i := range count {
-		list = append(list, &stream{net: n, id: byte(i), window: 10, threshold: math.Inf(1), news: n.Elapsed()})
+		list = append(list, newStream(n, i, through))
 	}
-	n.hosts[1].Received = func(u []byte) {
-		if len(u) > 1000 {
-			list[u[1+ipv4Len+1]].onSegment(binary.BigEndian.Uint32(u[1+ipv4Len+4:]) / segment)
-		}
-	}
-	n.hosts[0].Received = func(u []byte) {
-		b := u[1+ipv4Len+8:]
-		list[b[0]].onAck(binary.BigEndian.Uint32(b[1:]), binary.BigEndian.Uint32(b[5:]))
-	}
+	n.hosts[1].Received = func(u []byte) { onData(list, u) }
+	n.hosts[0].Received = func(u []byte) { onAcks(list, u) }
 	return list
+}
+
+// newBeside starts a connection beside the tunnel.
+func newBeside(n *Net) *stream {
+	s := newStream(n, 0, n.Beside)
+	n.hosts[1].Beside = func(u []byte) { onData([]*stream{s}, u) }
+	n.hosts[0].Beside = func(u []byte) { onAcks([]*stream{s}, u) }
+	return s
+}
+
+func newStream(n *Net, id int, write func(host int, unit []byte)) *stream {
+	return &stream{net: n, write: write, id: byte(id), window: 10, threshold: math.Inf(1), news: n.Elapsed()}
+}
+
+func onData(list []*stream, u []byte) {
+	if len(u) > 1000 {
+		list[u[1+ipv4Len+1]].onSegment(binary.BigEndian.Uint32(u[1+ipv4Len+4:]) / segment)
+	}
+}
+
+func onAcks(list []*stream, u []byte) {
+	b := u[1+ipv4Len+8:]
+	list[b[0]].onAck(binary.BigEndian.Uint32(b[1:]), binary.BigEndian.Uint32(b[5:]))
 }
 
 // onSegment is host 1's part: the channel delivers in order.
@@ -124,7 +141,7 @@ func (s *stream) turn() {
 		p[ipv4Len+1] = s.id // of the port
 		p[ipv4Len+12], p[ipv4Len+13] = 8<<4, 0x18
 		binary.BigEndian.PutUint32(p[ipv4Len+4:], s.sent*segment)
-		s.net.Write(0, u)
+		s.write(0, u)
 		s.left = append(s.left, s.net.Elapsed())
 		s.sent++
 	}
@@ -137,7 +154,7 @@ func (s *stream) turn() {
 		p[ipv4Len+8] = s.id
 		binary.BigEndian.PutUint32(p[ipv4Len+9:], s.told)
 		binary.BigEndian.PutUint32(p[ipv4Len+13:], s.holes)
-		s.net.Write(1, u[:])
+		s.write(1, u[:])
 	}
 }
 

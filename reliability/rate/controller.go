@@ -179,6 +179,9 @@ func (c *Controller) OnSent(now time.Time, pn uint64, size int, limited, eliciti
 		c.onIdle(at)
 	}
 	if c.phase == Startup && (limited || c.startup.left <= 0) {
+		if limited {
+			c.startup.idled, c.startup.idleAt = true, at
+		}
 		c.beginBurst(at)
 	}
 	if pn == 0 {

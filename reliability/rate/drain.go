@@ -101,6 +101,10 @@ func (c *Controller) judgeDrain(at time.Duration) {
 		return
 	}
 	d.judge = 0
+	if c.overrun(at) {
+		c.onRival(at)
+		return
+	}
 	// One that starves beside others must not take its own datagrams for the queue,
 	// and has too few of them to look.
 	rate := max(c.estimate, c.rival.best/drainStarved)
@@ -108,6 +112,11 @@ func (c *Controller) judgeDrain(at time.Duration) {
 		if c.estimate < rate && c.tall(c.least) {
 			c.onRival(at)
 		}
+		return
+	}
+	if c.moved(at) {
+		c.rival.failed = rivalSigns - 1 // the first sign was taken for a longer path
+		c.onFullDrain(at)
 		return
 	}
 	if d.least > d.before/2 && d.least > max(drainDatagrams*c.full/rate, seconds(targetMin)) {

@@ -117,6 +117,11 @@ const (
 	startLoad                         = 0.8  // of what the link is known to carry
 	startFlood                        = 0.7  // of what arrives at rates that are fine: less is a buffer that overflows
 	startArrivals                     = 1
+	// An application that paused within idleRTTs round trips limits itself: between
+	// its bursts are no more than a round trip by idleShare. The slow start of an
+	// inner TCP ends where its bursts wait for longer (HyStart, RFC 9406); over a
+	// path longer than atOnce it does so anyway.
+	idleRTTs, idleShare = 2, 4
 	// What an application sends at once counts as sent in a round trip, or in
 	// atOnce: over a long path its bursts are far shorter than a round trip.
 	atOnce = 100 * time.Millisecond
@@ -187,29 +192,43 @@ const (
 const (
 	rivalSigns                 = 2 // full drains, within
 	rivalMemory                = 30 * time.Second
-	shiftMemory                = 12 * time.Second // a second full drain within it is no longer path
-	rivalHurry                 = 2 * time.Second  // from one to the next
-	rivalTest                  = 8 * time.Second  // between two drains that look whether they are gone
-	rivalFade                  = 60.0             // seconds in which what was greatest is half forgotten
-	rivalFirst                 = 0.5              // of the greatest estimate, to begin with
-	rivalFull                  = 0.98             // of the greatest queue: the buffer is full
-	rivalFall                  = 0.85             // of the peak: another has backed off
-	rivalFallRTTs              = 2                // so long: less is a host that stood still
-	rivalCut                   = 0.7
-	rivalGrowth                = 0.4 // packets/s³
+	shiftMemory                = 12 * time.Second     // a second full drain within it is no longer path
+	shiftMoved                 = 5 * time.Millisecond // nor one that leaves so much more
+	shiftLook                  = 10 * time.Second     // how long its losses are counted together
+	rivalHurry                 = 2 * time.Second      // from one to the next
+	rivalTest                  = 8 * time.Second      // between two drains that look whether they are gone
+	rivalFade                  = 60.0                 // seconds in which what was greatest is half forgotten
+	rivalFirst                 = 0.5                  // of the greatest estimate, to begin with
+	rivalFull                  = 0.98                 // of the greatest queue: the buffer is full
+	rivalFall                  = 0.85                 // of the peak: another has backed off
+	rivalFallRTTs              = 2                    // so long: less is a host that stood still
+	rivalCut                   = 0.75                 // RFC 9438: 0.7; ours begin with the smaller window
+	rivalGrowth                = 0.4                  // packets/s³
 	rivalReno                  = 0.53
 	rivalRise                  = 0.5 // of the window, per round trip, at most
 	rivalRTTs                  = 8   // from one fall of the queue that counts to the next, at least
 	rivalPause                 = 400 * time.Millisecond
-	rivalGone                  = 0.3                 // of q*: a drain that leaves less shows that nobody else is there
-	rivalStuck                 = 5 * time.Second     // with a full buffer, and nobody backs off
-	rivalStuckRTTs             = 20                  // at least
-	rivalTruce                 = 10 * time.Second    // of no competition after that
-	rivalTall                  = 2.0                 // times q*: flows of our own kind hold a smaller queue
+	rivalGone                  = 0.3              // of q*: a drain that leaves less shows that nobody else is there
+	rivalStuck                 = 5 * time.Second  // with a full buffer, and nobody backs off
+	rivalStuckRTTs             = 20               // at least
+	rivalTruce                 = 10 * time.Second // of no competition after that
+	rivalTall                  = 2.0              // times q*: flows of our own kind hold a smaller queue
+	rivalTallStarved           = 1.5
+	rivalStarved               = 4
 	rivalLowest                = time.Minute         // how long the least delay is remembered for that
 	rivalShort, rivalShortRTTs = 4 * time.Second, 20 // with no greater one: they are gone
 	rivalFloodRTTs             = 3                   // with a full buffer that loses
 	rivalLoss                  = 0.02                // so much more than before
+)
+
+// The queue grows while the rate falls (G-4).
+const (
+	yieldQueue           = 1.2 // times q*: above it the rate is lowered
+	yieldFall            = 4   // of the estimate, so many times
+	yieldTall            = 3   // times q*: the queue of several flows of our own kind is shorter
+	yieldGrown           = 0.25
+	yieldNoises          = 3
+	yieldTime, yieldRTTs = time.Second, 10 // least time for it
 )
 
 // Silence.

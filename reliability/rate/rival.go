@@ -14,13 +14,11 @@ import (
 // event that the queue comes near the greatest that it saw, or falls, because
 // another has backed off. It never looks at loss.
 type rival struct {
-	active  bool
-	failed  int           // drains in a row that showed others
-	failAt  time.Duration // the last one
-	shiftAt time.Duration // when a full drain was taken for a longer path
-	shift   float64       // and by how much, in seconds
-
-	origin time.Duration // base delay before that
+	active bool
+	failed int           // drains in a row that showed others
+	failAt time.Duration // the last one
+	shift  shift
+	yield  yield
 
 	window, most float64       // bytes
 	epoch        time.Duration // last congestion event
@@ -52,21 +50,20 @@ func (c *Controller) onFullDrain(at time.Duration) {
 		r.testAt = at + rivalTest
 		return
 	}
-	if (r.failed > 0 && at-r.failAt < rivalMemory) || (r.shift > 0 && at-r.shiftAt < shiftMemory) {
-		if r.shift > 0 { // it was no longer path
-			c.base.reset(at, min(c.base.value(), r.origin))
-			r.shift = 0
+	if (r.failed > 0 && at-r.failAt < rivalMemory) || r.shift.recent(at) {
+		if r.shift.by > 0 { // it was no longer path
+			c.base.reset(at, min(c.base.value(), r.shift.origin))
+			r.shift.by = 0
 		}
 		c.onRival(at)
 		return
 	}
 	// A path without a queue has one delay.
-	if at < r.until || !c.still() || c.overflowing() {
+	if at < r.until || at < r.shift.never || !c.still() || c.overflowing() {
 		c.onRival(at)
 		return
 	}
-	r.shiftAt, r.shift, r.origin = at, c.drain.least, c.base.value()
-	c.base.reset(at, c.base.value()+duration(c.drain.least))
+	c.takeLonger(at)
 }
 
 // onEmptyDrain notes that the queue is ours alone.
@@ -84,6 +81,7 @@ func (c *Controller) onEmptyDrain(at time.Duration) {
 // endRival ends the competition.
 func (c *Controller) endRival(at time.Duration) {
 	c.rival.active, c.rival.failed = false, 0
+	c.base.reset(at, c.lowest.value()) // the queue may not have been empty for longer than base remembers
 	c.ladder.begin(c, at)
 	c.follow.quiet = at + c.roundTrip()
 	c.drain.next = at + c.roundTrip()
@@ -93,7 +91,11 @@ func (c *Controller) endRival(at time.Duration) {
 // It counts from the least delay of a longer time than the base is kept: what was
 // taken for a longer path may be the queue.
 func (c *Controller) tall(delay time.Duration) bool {
-	return seconds(delay-c.lowest.value()) > rivalTall*c.wantedAt(max(c.estimate, c.rival.best))
+	times := rivalTall
+	if r := &c.rival; r.failed > 0 && c.estimate < r.best/rivalStarved { // then it holds next to nothing of ours
+		times = rivalTallStarved
+	}
+	return seconds(delay-c.lowest.value()) > times*c.wantedAt(max(c.estimate, c.rival.best))
 }
 
 // emptyTrip is the round trip without the queue, in seconds, as far as it was seen
@@ -136,12 +138,12 @@ func (c *Controller) onRival(at time.Duration) {
 func (c *Controller) watchBase(at, before time.Duration) {
 	r := &c.rival
 	r.best = max(c.estimate, r.best*math.Exp2(-seconds(at-c.last)/rivalFade))
-	if r.shift == 0 || at-r.shiftAt > shiftMemory {
-		r.shift = 0
+	if !r.shift.recent(at) {
+		r.shift.by = 0
 		return
 	}
-	if seconds(before-c.base.value()) > r.shift/3 {
-		r.shift = 0
+	if seconds(before-c.base.value()) > r.shift.by/3 {
+		r.shift.by = 0
 		c.onRival(at)
 	}
 }

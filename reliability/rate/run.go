@@ -28,6 +28,10 @@ func (c *Controller) run(at time.Duration, dt float64, marked bool) {
 			c.backOff(at)
 		}
 	}
+	if c.yielded(at) {
+		c.rival.failed = max(c.rival.failed, rivalSigns-1) // this sign needs no second one
+		c.onRival(at)
+	}
 	if c.rival.active {
 		c.compete(at, dt)
 		c.drainTurn(at, dt)

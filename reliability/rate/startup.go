@@ -16,6 +16,8 @@ type startup struct {
 	known   float64       // what the path carries at least
 	clean   float64       // average of the last round that lost no more than usual
 	left    float64       // bytes of this burst
+	idled   bool          // the application had nothing to send,
+	idleAt  time.Duration // until then
 	next    time.Duration // start of the next burst
 	bursts  [startBursts]burst
 	n       int // bursts so far
@@ -76,7 +78,11 @@ func (c *Controller) beginBurst(at time.Duration) {
 	rtt := max(seconds(c.roundTrip()), seconds(loopMin))
 	size := min(s.average*max(rtt/2, seconds(burstTime)), s.known*seconds(burstTime))
 	size = max(size, burstDatagrams*c.full)
-	s.left, s.next = size, at+duration(size/s.average)
+	pause := size / s.average
+	if s.idled && at-s.idleAt < idleRTTs*c.roundTrip() && rtt <= seconds(atOnce) {
+		pause = min(pause, rtt/idleShare)
+	}
+	s.left, s.next = size, at+duration(pause)
 	s.bursts[s.n%startBursts] = burst{first: c.log.next, start: at, before: c.log.bytes}
 	s.n++
 	c.log.cuts++ // between bursts the link is idle
