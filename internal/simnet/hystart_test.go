@@ -86,7 +86,8 @@ func TestStart(t *testing.T) {
 		t.Run(fmt.Sprint(c.loss), func(t *testing.T) {
 			sum, worst, seeds := 0.0, 1.0, max(*streamSeeds, 2)
 			for seed := *streamSeed; seed < *streamSeed+seeds; seed++ {
-				share := playStart(t, c.loss, seed)
+				known := rate.Config{Mode: rate.Fixed, Ceiling: startRate}
+				share := playStart(t, start{c.loss, seed, known, 4 * time.Second})
 				sum, worst = sum+share, min(worst, share)
 				if share < c.least {
 					t.Errorf("%.3f is below %.2f\n  go test ./internal/simnet -run '%s' -stream-seed %d -stream-log -v", share, c.least, t.Name(), seed)
@@ -97,18 +98,60 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// playStart is the share of the capacity in the first four seconds.
-func playStart(t *testing.T, loss float64, seed uint64) float64 {
+// TestFairStart (G-3): the same where the rate has to be found, after some requests
+// of seven segments each. The bursts of slow start may not wait for those of STARTUP.
+func TestFairStart(t *testing.T) {
+	for _, c := range []struct {
+		loss  float64
+		least float64 // mean share of the first two seconds
+	}{{0.01, 0.66}, {0.05, 0.64}} {
+		t.Run(fmt.Sprint(c.loss), func(t *testing.T) {
+			sum, seeds := 0.0, max(*streamSeeds, 8)
+			for seed := *streamSeed; seed < *streamSeed+seeds; seed++ {
+				sum += playStart(t, start{c.loss, seed, rate.Config{Mode: rate.Fair}, 2 * time.Second})
+			}
+			if mean := sum / float64(seeds); mean < c.least {
+				t.Errorf("%.3f is below %.2f\n  go test ./internal/simnet -run '%s' -stream-seed %d -stream-log -v", mean, c.least, t.Name(), *streamSeed)
+			} else {
+				t.Logf("share of the capacity: %.4f", mean)
+			}
+		})
+	}
+}
+
+const startRate = 50_000_000
+
+// start is the beginning of a connection.
+type start struct {
+	loss   float64
+	seed   uint64
+	rate   rate.Config
+	length time.Duration
+}
+
+// request has host 0 send an answer of seven segments.
+func request(n *Net) {
+	s := newStreams(n, 1)[0]
+	s.window = 7
+	s.turn()
+	n.Run(n.Elapsed()+100*time.Millisecond, nil)
+}
+
+// playStart is the share of the capacity.
+func playStart(t *testing.T, c start) float64 {
 	t.Helper()
-	const capacity, each, length = 50e6, 500 * time.Millisecond, 4 * time.Second
-	n, err := New(Config{
-		Seed: seed, Links: symmetric(capacity/1e6, 40*time.Millisecond, loss, 0),
-		Rate: rate.Config{Mode: rate.Fixed, Ceiling: capacity},
-	})
+	const capacity, each = startRate, 500 * time.Millisecond
+	seed, loss, length := c.seed, c.loss, c.length
+	n, err := New(Config{Seed: seed, Links: symmetric(capacity/1e6, 40*time.Millisecond, loss, 0), Rate: c.rate})
 	if err != nil {
 		t.Fatal(err)
 	}
 	trickle(n)
+	if c.rate.Mode == rate.Fair {
+		for range 3 {
+			request(n)
+		}
+	}
 	s := newStreams(n, 1)[0]
 	s.hystart = &hystart{}
 	begin, last, before := n.Elapsed(), uint32(0), n.Status(1)
@@ -129,7 +172,7 @@ func playStart(t *testing.T, loss float64, seed uint64) float64 {
 			last, before, s.rtts = s.arrived, now, s.rtts[:0]
 		}
 	}
-	if s.hystart.ended == 0 {
+	if s.hystart.ended == 0 && c.rate.Mode == rate.Fixed {
 		t.Errorf("seed %d: HyStart did not end slow start", seed)
 	}
 	return float64(s.arrived) * segment * 8 / length.Seconds() / capacity / (1 - loss)
