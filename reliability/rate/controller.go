@@ -147,7 +147,7 @@ func (c *Controller) Estimate() int64 {
 // Hold is the time before which no datagram may leave: the pause between two
 // bursts of STARTUP. It is zero, or past, if there is none.
 func (c *Controller) Hold() time.Time {
-	if c.phase != Startup || c.startup.left > 0 {
+	if c.phase != Startup || c.startup.left > 0 || c.slowStart(c.now) >= c.full {
 		return time.Time{}
 	}
 	return c.start.Add(c.startup.next)
@@ -179,10 +179,7 @@ func (c *Controller) OnSent(now time.Time, pn uint64, size int, limited, eliciti
 		c.onIdle(at)
 	}
 	if c.phase == Startup && (limited || c.startup.left <= 0) {
-		if limited {
-			c.startup.idled, c.startup.idleAt = true, at
-		}
-		c.beginBurst(at)
+		c.nextBurst(at, limited)
 	}
 	if pn == 0 {
 		c.hello.start = at

@@ -119,9 +119,11 @@ const (
 	startArrivals                     = 1
 	// An application that paused within idleRTTs round trips limits itself: between
 	// its bursts are no more than a round trip by idleShare. The slow start of an
-	// inner TCP ends where its bursts wait for longer (HyStart, RFC 9406); over a
-	// path longer than atOnce it does so anyway.
+	// inner TCP ends where its bursts wait for longer (HyStart, RFC 9406). Over a
+	// path longer than atOnce even that is long: there it may send at once what TCP
+	// would in slow start, slowStartFirst datagrams at first.
 	idleRTTs, idleShare = 2, 4
+	slowStartFirst      = 10
 	// What an application sends at once counts as sent in a round trip, or in
 	// atOnce: over a long path its bursts are far shorter than a round trip.
 	atOnce = 100 * time.Millisecond

@@ -15,6 +15,7 @@ type startup struct {
 	peak    float64       // rate in a burst
 	known   float64       // what the path carries at least
 	clean   float64       // average of the last round that lost no more than usual
+	begun   uint64        // bytes sent before the phase
 	left    float64       // bytes of this burst
 	idled   bool          // the application had nothing to send,
 	idleAt  time.Duration // until then
@@ -61,6 +62,7 @@ func (c *Controller) beginStartup(at time.Duration, average float64) {
 	s.average = min(max(first, average), c.ceiling)
 	s.known = s.average
 	s.peak = min(max(peakFactor*s.average, peakMin), c.ceiling)
+	s.begun = c.log.bytes
 	c.beginRound(at)
 }
 
@@ -72,6 +74,18 @@ func (c *Controller) beginRound(at time.Duration) {
 	s.left, s.next = 0, max(at, min(s.next, at+c.roundTrip()/4))
 }
 
+// nextBurst starts a burst, or goes on with this one as slow start allows.
+func (c *Controller) nextBurst(at time.Duration, limited bool) {
+	s := &c.startup
+	if limited {
+		s.idled, s.idleAt = true, at
+	} else if more := c.slowStart(at); at < s.next && more >= c.full {
+		s.left = more
+		return
+	}
+	c.beginBurst(at)
+}
+
 // beginBurst starts a burst, and an epoch with it (W-5).
 func (c *Controller) beginBurst(at time.Duration) {
 	s := &c.startup
@@ -79,14 +93,34 @@ func (c *Controller) beginBurst(at time.Duration) {
 	size := min(s.average*max(rtt/2, seconds(burstTime)), s.known*seconds(burstTime))
 	size = max(size, burstDatagrams*c.full)
 	pause := size / s.average
-	if s.idled && at-s.idleAt < idleRTTs*c.roundTrip() && rtt <= seconds(atOnce) {
+	if c.limitsItself(at) && !c.isLong() {
 		pause = min(pause, rtt/idleShare)
 	}
-	s.left, s.next = size, at+duration(pause)
+	s.left, s.next = max(size, c.slowStart(at)), at+duration(pause)
 	s.bursts[s.n%startBursts] = burst{first: c.log.next, start: at, before: c.log.bytes}
 	s.n++
 	c.log.cuts++ // between bursts the link is idle
 	c.epoch.id++
+}
+
+// limitsItself reports whether the application had nothing to send a short time ago.
+func (c *Controller) limitsItself(at time.Duration) bool {
+	return c.startup.idled && at-c.startup.idleAt < idleRTTs*c.roundTrip()
+}
+
+// isLong reports whether the pauses between bursts are long for an inner TCP.
+func (c *Controller) isLong() bool { return c.roundTrip() > atOnce }
+
+// slowStart is how many bytes an application that limits itself may send over a long
+// path now, whatever the bursts have left: what TCP may in its slow start, ten
+// datagrams and as much again as has got through (RFC 6928, RFC 5681). An inner TCP
+// would leave slow start with a small window where that had to wait.
+func (c *Controller) slowStart(at time.Duration) float64 {
+	if c.history.n == 0 || !c.limitsItself(at) || !c.isLong() {
+		return 0
+	}
+	through := c.history.back(0).bytes
+	return slowStartFirst*c.full + float64(through-min(through, c.startup.begun)) - float64(c.log.bytes-through)
 }
 
 // onSample notes an arrival with its burst.
