@@ -117,7 +117,7 @@ func goodputPlot(g Grid, all Results, link Link) (*plot.Plot, error) {
 func latencyPlot(g Grid, all Results, link Link) (*plot.Plot, error) {
 	p := newPlot(fmt.Sprintf("Small messages beside a download, %v, loss %d %%", link, cdfLoss), "round trip, ms", "share of messages, %")
 	p.Legend.Top = false
-	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.TickerFunc(milliseconds)
+	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.TickerFunc(decades)
 	for _, peer := range g.Peers {
 		var points plotter.XYs
 		results := all.repeats(Point{link, cdfLoss, peer, 0})
@@ -137,8 +137,8 @@ func latencyPlot(g Grid, all Results, link Link) (*plot.Plot, error) {
 	return p, nil
 }
 
-// milliseconds are the marks of a logarithmic axis: 1, 2, 5, 10 and so on.
-func milliseconds(least, most float64) (ticks []plot.Tick) {
+// decades are the marks of a logarithmic axis: 1, 2, 5, 10 and so on.
+func decades(least, most float64) (ticks []plot.Tick) {
 	for decade := 0.1; decade <= most; decade *= 10 {
 		for _, v := range []float64{decade, 2 * decade, 5 * decade} {
 			if v >= least*0.999 && v <= most*1.001 {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -146,8 +147,8 @@ type spread struct{ median, min, max float64 }
 func spreadOf(results []Result, of func(r *Result) float64) (s spread, ok bool) {
 	var v []float64
 	for i := range results {
-		if results[i].Error == "" {
-			v = append(v, of(&results[i]))
+		if x := of(&results[i]); results[i].Error == "" && !math.IsNaN(x) {
+			v = append(v, x)
 		}
 	}
 	if len(v) == 0 {

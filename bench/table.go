@@ -24,11 +24,19 @@ func metrics() []metric {
 		{"Share of what the link carries after its loss, %", "", func(r *Result) float64 { return 100 * r.efficiency() }, "%.0f", false, false, true},
 		{"IP bytes on the wire for each byte delivered", "wire bytes per byte", func(r *Result) float64 { return float64(r.Wire) / float64(r.Bytes) }, "%.2f", true, false, false},
 		{"Processor seconds of the peer's programs for each GB delivered", "processor seconds per GB", func(r *Result) float64 { return r.CPU / float64(r.Bytes) * 1e9 }, "%.1f", true, false, false},
-		{"Small messages beside the download, median, ms", "small messages, median, ms", func(r *Result) float64 { return 1000 * r.echo(0.5) }, "%.0f", true, false, false},
-		{"Small messages beside the download, 99th percentile, ms", "small messages, 99th percentile, ms", func(r *Result) float64 { return 1000 * r.echo(0.99) }, "%.0f", true, false, false},
-		{"First byte of a request on a new connection, ms", "first byte, ms", func(r *Result) float64 { return 1000 * r.First }, "%.0f", true, false, false},
-		{"Until the peer carries packets, ms", "setup, ms", func(r *Result) float64 { return 1000 * r.Setup }, "%.0f", true, false, false},
+		{"Small messages beside the download, median, ms", "small messages, median, ms", func(r *Result) float64 { return milliseconds(r.echo(0.5)) }, "%.0f", true, false, false},
+		{"Small messages beside the download, 99th percentile, ms", "small messages, 99th percentile, ms", func(r *Result) float64 { return milliseconds(r.echo(0.99)) }, "%.0f", true, false, false},
+		{"First byte of a request on a new connection, ms", "first byte, ms", func(r *Result) float64 { return milliseconds(r.First) }, "%.0f", true, false, false},
+		{"Until the peer carries packets, ms", "setup, ms", func(r *Result) float64 { return milliseconds(r.Setup) }, "%.0f", true, false, false},
 	}
+}
+
+// milliseconds is no number where nothing was answered.
+func milliseconds(seconds float64) float64 {
+	if seconds == 0 {
+		return math.NaN()
+	}
+	return 1000 * seconds
 }
 
 // without says which peers have nothing to compare in a metric: a kernel's TCP has no
@@ -69,7 +77,8 @@ brought less than a thousandth of what the link carries) and is not measured at 
 
 // conditions are when, on what and how well it was measured.
 func conditions(all Results) string {
-	var first, last, machine, versions string
+	var first, last, machine string
+	var versions []string
 	late, missed := 0.0, uint64(0)
 	repeats, worthless := 0, 0
 	for p, r := range all {
@@ -78,8 +87,8 @@ func conditions(all Results) string {
 			first = at
 		}
 		last, machine = max(last, at), r.Machine
-		if !strings.Contains(versions, r.Version) {
-			versions += ", " + r.Version
+		if !slices.Contains(versions, r.Version) {
+			versions = append(versions, r.Version)
 		}
 		missed += r.Missed
 		if r.worthless() {
@@ -88,12 +97,13 @@ func conditions(all Results) string {
 		late = max(late, r.LateP99)
 		repeats = max(repeats, p.Repeat+1)
 	}
+	slices.Sort(versions)
 	when := first
 	if last != first {
 		when += " to " + last
 	}
-	text := fmt.Sprintf("Measured on %s on %s%s; %d measurements, up to %d of each point. 99 %% of the packets were less than %.1f ms late in the worst of them.",
-		when, machine, versions, len(all), repeats, 1000*late)
+	text := fmt.Sprintf("Measured on %s on %s, %s; %d measurements, up to %d of each point. 99 %% of the packets were less than %.1f ms late in the worst of them.",
+		when, machine, strings.Join(versions, ", "), len(all), repeats, 1000*late)
 	if worthless > 0 {
 		text += fmt.Sprintf("\n\n**The machine was busy with other things in %d of the measurements (†): these figures are worth little.**", worthless)
 	}
