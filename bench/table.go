@@ -10,7 +10,7 @@ import (
 // metric is one table: a figure of every peer at every loss.
 type metric struct {
 	title   string
-	short   string
+	short   string // in the list of rows that peers win; empty: not there
 	of      func(r *Result) float64
 	format  string
 	less    bool // is better
@@ -146,28 +146,22 @@ func cellOf(g Grid, all Results, p Point, m metric) cell {
 	}
 	useful := slices.ContainsFunc(results, func(r Result) bool { return !r.failed() })
 	s, ok := spreadOf(results, m.of)
-	if !useful && !m.idle || !ok || math.IsNaN(s.median) || math.IsInf(s.median, 0) {
+	if !useful && !m.idle || !ok || math.IsInf(s.median, 0) {
 		return cell{text: "–"}
 	}
 	return cell{spread: s, ok: true, doubt: results[0].worthless()}
-}
-
-// best is the best median of a row, 0 if there is none.
-func (m metric) best(cells []cell) float64 {
-	best, found := 0.0, false
-	for _, c := range cells {
-		if c.ok && (!found || m.less == (c.median < best) && c.median != best) {
-			best, found = c.median, true
-		}
-	}
-	return best
 }
 
 // near is how much worse than the best still counts as the best.
 const near = 0.02
 
 func texts(cells []cell, m metric) []string {
-	best := m.best(cells)
+	best, found := 0.0, false
+	for _, c := range cells {
+		if c.ok && (!found || m.less == (c.median < best) && c.median != best) {
+			best, found = c.median, true
+		}
+	}
 	out := make([]string, len(cells))
 	for i, c := range cells {
 		if !c.ok {
@@ -215,9 +209,11 @@ func worseTable(g Grid, all Results) string {
 	b.WriteString("| link | loss % | | totg | better |\n|---|---|---|---|---|\n")
 	for _, link := range g.Links {
 		for _, m := range metrics() {
+			if m.short == "" {
+				continue
+			}
 			for _, loss := range g.Losses {
-				mine, better := rowOf(g, all, Point{link, loss, "totg", 0}, m)
-				if m.short != "" && better != "" {
+				if mine, better := rowOf(g, all, Point{link, loss, "totg", 0}, m); better != "" {
 					fmt.Fprintf(&b, "| %v | %g | %s | %s | %s |\n", link, loss, m.short, mine, better)
 				}
 			}

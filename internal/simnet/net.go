@@ -287,8 +287,8 @@ func (n *Net) deliver(i int) {
 			return
 		}
 		b := buf[:size]
-		if b[0] == beside {
-			n.hosts[1-i].Beside(append([]byte{0, 0x45}, b[1:]...))
+		if take := n.hosts[1-i].Beside; b[0] == beside && take != nil { // or a bit was flipped
+			take(append([]byte{0, 0x45}, b[1:]...))
 			continue
 		}
 		host, moves := int(b[0]), int(b[1])

@@ -215,7 +215,7 @@ const (
 	rivalStuckRTTs             = 20               // at least
 	rivalTruce                 = 10 * time.Second // of no competition after that
 	rivalTall                  = 2.0              // times q*: flows of our own kind hold a smaller queue
-	rivalTallStarved           = 1.5
+	rivalTallStarved           = 1.5              // the same, below the greatest estimate by rivalStarved
 	rivalStarved               = 4
 	rivalLowest                = time.Minute         // how long the least delay is remembered for that
 	rivalShort, rivalShortRTTs = 4 * time.Second, 20 // with no greater one: they are gone
@@ -225,11 +225,11 @@ const (
 
 // The queue grows while the rate falls (G-4).
 const (
-	yieldQueue           = 1.2 // times q*: above it the rate is lowered
-	yieldFall            = 4   // of the estimate, so many times
-	yieldTall            = 3   // times q*: the queue of several flows of our own kind is shorter
-	yieldGrown           = 0.25
-	yieldNoises          = 3
+	yieldQueue           = 1.2             // times q*: above it the rate is lowered
+	yieldFall            = 4               // of the estimate, so many times
+	yieldTall            = 3               // times q*: the queue of several flows of our own kind is shorter
+	yieldGrown           = 0.25            // of the queue then: less has not grown,
+	yieldNoises          = 3               // nor less than so many times the jitter
 	yieldTime, yieldRTTs = time.Second, 10 // least time for it
 )
 

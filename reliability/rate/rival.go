@@ -87,7 +87,7 @@ func (c *Controller) endRival(at time.Duration) {
 	c.drain.next = at + c.roundTrip()
 }
 
-// tall reports whether a delay shows a a greater queue than flows of our own kind make.
+// tall reports whether a delay shows a greater queue than flows of our own kind make.
 // It counts from the least delay of a longer time than the base is kept: what was
 // taken for a longer path may be the queue.
 func (c *Controller) tall(delay time.Duration) bool {
@@ -95,8 +95,11 @@ func (c *Controller) tall(delay time.Duration) bool {
 	if r := &c.rival; r.failed > 0 && c.estimate < r.best/rivalStarved { // then it holds next to nothing of ours
 		times = rivalTallStarved
 	}
-	return seconds(delay-c.lowest.value()) > times*c.wantedAt(max(c.estimate, c.rival.best))
+	return seconds(delay-c.lowest.value()) > times*c.ownQueue()
 }
+
+// ownQueue is q* at the greatest estimate lately.
+func (c *Controller) ownQueue() float64 { return c.wantedAt(max(c.estimate, c.rival.best)) }
 
 // emptyTrip is the round trip without the queue, in seconds, as far as it was seen
 // lately: others may not have left the queue empty for longer than rtts remembers.

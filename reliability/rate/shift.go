@@ -66,14 +66,13 @@ type yield struct {
 // delay, and flows of our own kind keep the queue shorter.
 func (c *Controller) yielded(at time.Duration) bool {
 	y := &c.rival.yield
-	target := c.wantedAt(max(c.estimate, c.rival.best))
-	if c.rival.active || c.queue <= yieldQueue*target {
+	if c.rival.active || c.queue <= yieldQueue*c.ownQueue() {
 		*y = yield{at, c.estimate, c.queue}
 		return false
 	}
 	grown := max(seconds(targetMin), yieldGrown*y.queue, yieldNoises*c.jitter.spread)
 	if at-y.since < max(yieldTime, yieldRTTs*c.roundTrip()) || c.estimate > y.estimate/yieldFall ||
-		c.queue < y.queue+grown || seconds(c.least-c.lowest.value()) < yieldTall*target {
+		c.queue < y.queue+grown || seconds(c.least-c.lowest.value()) < yieldTall*c.ownQueue() {
 		return false
 	}
 	*y = yield{at, c.estimate, c.queue}
