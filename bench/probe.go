@@ -32,6 +32,8 @@ const (
 	echoPause   = 25 * time.Millisecond
 	echoTime    = 2 * time.Second // for answers after the download
 
+	refusedPause = 10 * time.Millisecond
+
 	wantRequest, wantDownload, wantEcho = 'R', 'D', 'E'
 )
 
@@ -122,9 +124,15 @@ func serve(l net.Listener) {
 	}
 }
 
-// ask opens a connection and says what is wanted.
+// ask opens a connection and says what is wanted. A forwarder that is not there yet,
+// as it first connects to its other end, is waited for.
 func ask(target string, want byte, deadline time.Time) (net.Conn, error) {
-	conn, err := (&net.Dialer{Deadline: deadline}).Dial("tcp", target)
+	dialer := net.Dialer{Deadline: deadline}
+	conn, err := dialer.Dial("tcp", target)
+	for errors.Is(err, unix.ECONNREFUSED) && time.Now().Before(deadline) {
+		time.Sleep(refusedPause)
+		conn, err = dialer.Dial("tcp", target)
+	}
 	if err != nil {
 		return nil, err
 	}
