@@ -27,7 +27,7 @@ build: ## Build bin/totg
 demo: build ## Show a lossy link without and with the tunnel, on this machine
 	bin/totg demo
 
-test: ## Run all tests (under 5 minutes)
+test: ## Run all tests (some minutes)
 	go test ./...
 
 race: ## Run the tests under the race detector
