@@ -102,7 +102,7 @@ func (c *Controller) judgeDrain(at time.Duration) {
 	}
 	d.judge = 0
 	if c.overrun(at) {
-		c.onRival(at)
+		c.onRival(at, 1)
 		return
 	}
 	// One that starves beside others must not take its own datagrams for the queue,
@@ -110,16 +110,11 @@ func (c *Controller) judgeDrain(at time.Duration) {
 	rate := max(c.estimate, c.rival.best/drainStarved)
 	if d.count < drainArrivals {
 		if c.estimate < rate && c.tall(c.least) {
-			c.onRival(at)
+			c.onRival(at, 1)
 		}
 		return
 	}
-	if c.moved(at) {
-		c.rival.failed = rivalSigns - 1 // the first sign was taken for a longer path
-		c.onFullDrain(at)
-		return
-	}
-	if d.least > d.before/2 && d.least > max(drainDatagrams*c.full/rate, seconds(targetMin)) {
+	if c.moved(at) || (d.least > d.before/2 && d.least > max(drainDatagrams*c.full/rate, seconds(targetMin))) {
 		c.onFullDrain(at)
 	} else {
 		c.onEmptyDrain(at)

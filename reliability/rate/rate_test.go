@@ -406,8 +406,8 @@ func TestOwnKindIsNoRival(t *testing.T) {
 	}{{15 * time.Millisecond, false}, {60 * time.Millisecond, true}} {
 		x := rivalry(c.queue)
 		x.rival = rival{}
-		x.onRival(time.Second)
-		x.onRival(2 * time.Second)
+		x.onRival(time.Second, 1)
+		x.onRival(2*time.Second, 1)
 		if x.rival.active != c.want {
 			t.Errorf("a queue of %v: competing %v", c.queue, x.rival.active)
 		}

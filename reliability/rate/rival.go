@@ -51,16 +51,18 @@ func (c *Controller) onFullDrain(at time.Duration) {
 		return
 	}
 	if (r.failed > 0 && at-r.failAt < rivalMemory) || r.shift.recent(at) {
-		if r.shift.by > 0 { // it was no longer path
+		signs := 1
+		if r.shift.by > 0 { // it was no longer path, but the first sign
 			c.base.reset(at, min(c.base.value(), r.shift.origin))
 			r.shift.by = 0
+			signs = rivalSigns
 		}
-		c.onRival(at)
+		c.onRival(at, signs)
 		return
 	}
 	// A path without a queue has one delay.
 	if at < r.until || at < r.shift.never || !c.still() || c.overflowing() {
-		c.onRival(at)
+		c.onRival(at, 1)
 		return
 	}
 	c.takeLonger(at)
@@ -110,8 +112,8 @@ func (c *Controller) emptyTrip() float64 {
 	return seconds(c.trips.value())
 }
 
-// onRival counts a sign of others.
-func (c *Controller) onRival(at time.Duration) {
+// onRival counts signs of others.
+func (c *Controller) onRival(at time.Duration, signs int) {
 	r := &c.rival
 	if at-r.failAt > rivalMemory {
 		r.failed = 0
@@ -122,7 +124,7 @@ func (c *Controller) onRival(at time.Duration) {
 	if !c.tall(max(c.least, c.drain.beforeDelay)) {
 		return // flows that hold a queue as small as ours are our own kind
 	}
-	r.failed++
+	r.failed += signs
 	r.failAt = at
 	c.drain.next = at + rivalHurry
 	if c.cfg.Mode != Fair || r.failed < rivalSigns || r.active {
@@ -147,7 +149,7 @@ func (c *Controller) watchBase(at, before time.Duration) {
 	}
 	if seconds(before-c.base.value()) > r.shift.by/3 {
 		r.shift.by = 0
-		c.onRival(at)
+		c.onRival(at, 1)
 	}
 }
 

@@ -29,8 +29,7 @@ func (c *Controller) run(at time.Duration, dt float64, marked bool) {
 		}
 	}
 	if c.yielded(at) {
-		c.rival.failed = max(c.rival.failed, rivalSigns-1) // this sign needs no second one
-		c.onRival(at)
+		c.onRival(at, rivalSigns) // needs no second one
 	}
 	if c.rival.active {
 		c.compete(at, dt)
