@@ -47,7 +47,7 @@ type Controller struct {
 	epoch   epochClock
 	history history
 	base    baseline
-	lowest  baseline // as base, over rivalMemory: no longer path is taken for granted
+	lowest  baseline // as base, over a longer time: no longer path is taken for granted
 	rtts    baseline
 	trips   baseline // as rtts, over rivalLowest
 	totals  totals
@@ -234,7 +234,7 @@ func (c *Controller) OnReceipt(now time.Time, r *Report) {
 	}
 	for _, s := range list {
 		c.base.add(at, c.baseWindow(), s.delay())
-		c.lowest.add(at, rivalLowest, s.delay())
+		c.lowest.add(at, c.lowestWindow(), s.delay())
 		if c.phase == Startup {
 			c.watchAlone(c.history.back(0), &s)
 		}
@@ -278,6 +278,15 @@ func (c *Controller) baseWindow() time.Duration {
 		w *= baseRivals
 	}
 	return duration(w)
+}
+
+// lowestWindow is how long the least delay is remembered: longer beside rivals, which
+// leave a queue for as long as they are there.
+func (c *Controller) lowestWindow() time.Duration {
+	if c.rival.active {
+		return rivalLowestActive
+	}
+	return rivalLowest
 }
 
 // rarity is 1, or more where fewer than so many arrive in a second.

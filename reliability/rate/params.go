@@ -214,10 +214,9 @@ const (
 	rivalStuck                 = 5 * time.Second  // with a full buffer, and nobody backs off
 	rivalStuckRTTs             = 20               // at least
 	rivalTruce                 = 10 * time.Second // of no competition after that
-	rivalTall                  = 2.0              // times q*: flows of our own kind hold a smaller queue
-	rivalTallStarved           = 1.5              // the same, below the greatest estimate by rivalStarved
-	rivalStarved               = 4
-	rivalLowest                = time.Minute         // how long the least delay is remembered for that
+	rivalTall                  = 1.5                 // times q*: flows of our own kind hold a smaller queue
+	rivalLowest                = time.Minute         // how long the least delay is remembered for that,
+	rivalLowestActive          = 4 * rivalLowest     // and beside rivals
 	rivalShort, rivalShortRTTs = 4 * time.Second, 20 // with no greater one: they are gone
 	rivalFloodRTTs             = 3                   // with a full buffer that loses
 	rivalLoss                  = 0.02                // so much more than before

@@ -93,11 +93,7 @@ func (c *Controller) endRival(at time.Duration) {
 // It counts from the least delay of a longer time than the base is kept: what was
 // taken for a longer path may be the queue.
 func (c *Controller) tall(delay time.Duration) bool {
-	times := rivalTall
-	if r := &c.rival; r.failed > 0 && c.estimate < r.best/rivalStarved { // then it holds next to nothing of ours
-		times = rivalTallStarved
-	}
-	return seconds(delay-c.lowest.value()) > times*c.ownQueue()
+	return seconds(delay-c.lowest.value()) > rivalTall*c.ownQueue()
 }
 
 // ownQueue is q* at the greatest estimate lately.
@@ -177,9 +173,12 @@ func (c *Controller) compete(at time.Duration, dt float64) {
 		r.until = at + rivalTruce
 		return
 	}
-	// A host that stood still for a moment has not backed off.
-	if at-r.highAt > duration(rivalFallRTTs*c.loopTime()) || c.flooding(at) {
-		c.backOff(at) // another has backed off, or the buffer is full and nobody does
+	if c.flooding(at) { // the buffer is full and nobody backs off: not more than what gets through
+		s := c.totals.newest.since(&r.from)
+		r.window = min(r.window, s.delivered()/r.clear.share()*(c.emptyTrip()+c.queue))
+		c.backOff(at)
+	} else if at-r.highAt > duration(rivalFallRTTs*c.loopTime()) { // less is a host that stood still
+		c.backOff(at) // another has backed off
 	}
 	t := seconds(at - r.epoch)
 	w := r.most / c.full
@@ -201,7 +200,9 @@ func (c *Controller) watchFull(at time.Duration) {
 	if full == r.full {
 		return
 	}
-	if s := c.totals.newest.since(&r.from); full && s.sent >= excessSent {
+	// What loses more than before is no measure, though the buffer seems not to be full:
+	// flows of our own kind that all compete would lose ever more, and find it usual.
+	if s := c.totals.newest.since(&r.from); full && s.sent >= excessSent && !c.losesMore(&s, &r.clear) {
 		r.clear = s
 	}
 	r.full, r.from = full, c.totals.newest
