@@ -18,7 +18,8 @@ type drain struct {
 	began       time.Duration
 	mark        mark // first mark of what was sent since it began
 	marked      bool
-	high        float64 // seconds that the queue has been far above its target
+	high        float64 // seconds that the queue has been far above its target,
+	low         mark    // the last time that it was not
 }
 
 // drainTurn begins, ends and judges drains.
@@ -28,7 +29,7 @@ func (c *Controller) drainTurn(at time.Duration, dt float64) {
 	if c.queue > drainEarly*c.target && !c.rival.active {
 		d.high += min(dt, rtt/2+seconds(drainEarlyTime)/2)
 	} else {
-		d.high = 0
+		d.high, d.low = 0, c.totals.newest
 	}
 	if newest := &c.totals.newest; !d.marked && newest.sent >= d.began {
 		d.marked, d.mark = true, *newest

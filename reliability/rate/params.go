@@ -210,11 +210,11 @@ const (
 	rivalRise                  = 0.5 // of the window, per round trip, at most
 	rivalRTTs                  = 8   // from one fall of the queue that counts to the next, at least
 	rivalPause                 = 400 * time.Millisecond
-	rivalGone                  = 0.3              // of q*: a drain that leaves less shows that nobody else is there
-	rivalStuck                 = 5 * time.Second  // with a full buffer, and nobody backs off
-	rivalStuckRTTs             = 20               // at least
-	rivalTruce                 = 10 * time.Second // of no competition after that
-	rivalTall                  = 1.5                 // times q*: flows of our own kind hold a smaller queue
+	rivalGone                  = 0.3                 // of q*: a drain that leaves less shows that nobody else is there
+	rivalStuck                 = 5 * time.Second     // with a full buffer, and nobody backs off
+	rivalStuckRTTs             = 20                  // at least
+	rivalTruce                 = 10 * time.Second    // of no competition after that
+	rivalTall                  = 1.6                 // times q*: flows of our own kind hold a smaller queue
 	rivalLowest                = time.Minute         // how long the least delay is remembered for that,
 	rivalLowestActive          = 4 * rivalLowest     // and beside rivals
 	rivalShort, rivalShortRTTs = 4 * time.Second, 20 // with no greater one: they are gone

@@ -138,7 +138,9 @@ func (c *Controller) onRival(at time.Duration, signs int) {
 // was a queue after all.
 func (c *Controller) watchBase(at, before time.Duration) {
 	r := &c.rival
-	r.best = max(c.estimate, r.best*math.Exp2(-seconds(at-c.last)/rivalFade))
+	if !r.active { // nothing has verified what it competes with
+		r.best = max(c.estimate, r.best*math.Exp2(-seconds(at-c.last)/rivalFade))
+	}
 	if !r.shift.recent(at) {
 		r.shift.by = 0
 		return
@@ -161,6 +163,9 @@ func (c *Controller) compete(at time.Duration, dt float64) {
 		return
 	}
 	c.watchFull(at)
+	if c.drowning(at) {
+		return
+	}
 	pause := max(rivalRTTs*c.roundTrip(), rivalPause)
 	if at-r.epoch <= pause || c.drain.active || at < c.follow.quiet {
 		r.peak = c.queue // what falls now falls by our own doing
@@ -202,7 +207,7 @@ func (c *Controller) watchFull(at time.Duration) {
 	}
 	// What loses more than before is no measure, though the buffer seems not to be full:
 	// flows of our own kind that all compete would lose ever more, and find it usual.
-	if s := c.totals.newest.since(&r.from); full && s.sent >= excessSent && !c.losesMore(&s, &r.clear) {
+	if s := c.totals.newest.since(&r.from); full && s.sent >= excessSent && !c.losesMore(&s, &r.clear, excessSigmas) {
 		r.clear = s
 	}
 	r.full, r.from = full, c.totals.newest
@@ -217,7 +222,23 @@ func (c *Controller) flooding(at time.Duration) bool {
 		return false
 	}
 	s := c.totals.newest.since(&r.from)
-	return c.losesMore(&s, &r.clear)
+	return c.losesMore(&s, &r.clear, excessSigmas)
+}
+
+// drowning ends the competition where far more is lost than before, whether the
+// buffer looks full or not: it is no contest but a flood. The rate falls to what
+// gets through.
+func (c *Controller) drowning(at time.Duration) bool {
+	r := &c.rival
+	s := c.totals.newest.since(&r.from)
+	if s.time < seconds(max(rivalRTTs*c.roundTrip(), rivalPause)) || !c.loss.excess(&s, &r.clear, excessSigmas) {
+		return false
+	}
+	through := s.delivered() / r.clear.share()
+	c.endRival(at)
+	c.setEstimate(min(c.estimate, through))
+	r.until = at + rivalTruce
+	return true
 }
 
 // still reports whether all that left about the end of a drain had one delay, as on
@@ -227,18 +248,19 @@ func (c *Controller) still() bool {
 	return d.most-d.least <= max(seconds(flatMin), flatShare*d.least, flatHello*c.hello.spread)
 }
 
-// overflowing reports whether more was lost since the drain began than before: a
-// buffer that is full has one delay, too, and is no path.
+// overflowing reports whether more was lost since the queue became so long than
+// before: a buffer that is full has one delay, too, and is no path. Few datagrams
+// tell, and a doubt is enough: a longer path is there for the next drain, too.
 func (c *Controller) overflowing() bool {
-	s := c.totals.newest.since(&c.drain.mark)
-	return c.ladder.reference.sent > 0 && c.losesMore(&s, &c.ladder.reference)
+	s := c.totals.newest.since(&c.drain.low)
+	return c.ladder.reference.sent > 0 && c.losesMore(&s, &c.ladder.reference, doubtSigmas)
 }
 
 // losesMore reports whether a stretch lost more than another did.
-func (c *Controller) losesMore(s, before *stretch) bool {
+func (c *Controller) losesMore(s, before *stretch, sigmas float64) bool {
 	drop := before.share() - s.share()
 	sigma := math.Sqrt((s.variance() + before.variance()) * c.loss.inflation())
-	return s.sent >= excessSent && drop > rivalLoss && drop > excessSigmas*sigma
+	return s.sent >= excessSent && drop > rivalLoss && drop > sigmas*sigma
 }
 
 // backOff is a congestion event.

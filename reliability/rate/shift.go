@@ -43,7 +43,7 @@ func (c *Controller) overrun(at time.Duration) bool {
 		return false
 	}
 	since := c.totals.newest.since(&s.from)
-	if !c.losesMore(&since, &s.before) {
+	if !c.losesMore(&since, &s.before, excessSigmas) {
 		if since.time > seconds(shiftLook) {
 			s.from = c.totals.newest
 		}
