@@ -18,6 +18,7 @@ type drain struct {
 	began       time.Duration
 	mark        mark // first mark of what was sent since it began
 	marked      bool
+	stand       stand
 	high        float64 // seconds that the queue has been far above its target,
 	low         mark    // the last time that it was not
 }
@@ -44,7 +45,7 @@ func (c *Controller) drainTurn(at time.Duration, dt float64) {
 			d.next = never
 		}
 	}
-	early := d.high > drainEarlyRTTs*rtt+seconds(drainEarlyTime) && d.judge == 0
+	early := (d.high > drainEarlyRTTs*rtt+seconds(drainEarlyTime) || c.stands(at)) && d.judge == 0
 	if !d.active && !c.ladder.shallow && (at >= d.next || early) {
 		over := drainMargin*c.target + drainDatagrams*c.full/c.estimate
 		d.active, d.before, d.beforeDelay, d.high = true, c.queue, c.least, 0
@@ -52,6 +53,26 @@ func (c *Controller) drainTurn(at time.Duration, dt float64) {
 		d.end = at + min(duration((c.ahead+over)/drainGain), drainMax)
 	}
 	c.endDrain(at)
+}
+
+// stand is a time in which the queue did not move.
+type stand struct {
+	since       time.Duration
+	least, most float64 // queue, in seconds
+	slow, fast  float64 // estimate
+}
+
+// stands reports whether the queue stands still while the rate does not: it is not
+// ours, and may be a longer path.
+func (c *Controller) stands(at time.Duration) bool {
+	s := &c.drain.stand
+	least, most := min(s.least, c.queue), max(s.most, c.queue)
+	if most-least > c.stillness() || c.queue < visibleShare*c.target || c.rival.active || c.drain.active || at < c.drain.refilled {
+		*s = stand{at, c.queue, c.queue, c.estimate, c.estimate}
+		return false
+	}
+	*s = stand{s.since, least, most, min(s.slow, c.estimate), max(s.fast, c.estimate)}
+	return at-s.since > max(standRTTs*c.roundTrip(), standTime) && s.fast > standRates*s.slow
 }
 
 // followDrain joins the drains of others: where the queue falls to less than half

@@ -114,6 +114,9 @@ func (c *Controller) onRival(at time.Duration, signs int) {
 	if at-r.failAt > rivalMemory {
 		r.failed = 0
 	}
+	if c.cfg.Mode == Scavenger { // it yields, and may see no path without the queue of others
+		r.shift.never = at + rivalMemory
+	}
 	if at < r.until {
 		return
 	}
