@@ -16,7 +16,7 @@ func TestGates(t *testing.T) {
 		"grid 1M 100ms 0.3", "grid 10M 20ms 0", "grid 10M 100ms 0.5", "grid 10M 600ms 0.7", "grid 10M 100ms 0.9", "start 50M 40ms 0.1",
 		"bursts of 20", "loss 0.5 before", "busy hosts 50M 40ms, loss 0.1", "clock skew +100",
 		"capacity 20 to 10 to 20 Mbit/s each 15 s, 40 ms, loss 0.3", "loss 5 %", "base delay",
-		"2 flows, loss 0", "fair against CUBIC, 20M", "scavenger against CUBIC", "data at a tenth", "ceiling", "no receipts",
+		"low orbit", "2 flows, loss 0", "fair against CUBIC, 20M", "which was there before", "scavenger against CUBIC", "data at a tenth", "ceiling", "no receipts",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
