@@ -72,7 +72,7 @@ func (c *Controller) stands(at time.Duration) bool {
 		return false
 	}
 	*s = stand{s.since, least, most, min(s.slow, c.estimate), max(s.fast, c.estimate)}
-	return at-s.since > max(standRTTs*c.roundTrip(), standTime) && s.fast > standRates*s.slow
+	return at-s.since > max(stillRTTs*c.roundTrip(), stillTime) && s.fast > stillRates*s.slow
 }
 
 // followDrain joins the drains of others: where the queue falls to less than half

@@ -187,9 +187,9 @@ const (
 	drainEarlyRTTs         = 2
 	drainEarlyTime         = 50 * time.Millisecond
 	drainArrivals          = 2
-	standRTTs              = 8 // so long a queue that does not move,
-	standTime              = 500 * time.Millisecond
-	standRates             = 1.5 // while the estimate does, so many times, is not ours
+	stillRTTs              = 8 // so long a queue that does not move,
+	stillTime              = 500 * time.Millisecond
+	stillRates             = 1.5 // while the estimate does, so many times, is not ours
 	drainLook              = 0.5 // of the time constant of the loop: how long a drained queue stays low
 )
 

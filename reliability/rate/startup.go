@@ -349,5 +349,5 @@ func (c *Controller) leaveStartup(at time.Duration, estimate float64) {
 	c.ladder.begin(c, at)
 	c.follow.steppedAt = at
 	first := duration(drainEarlyRTTs*seconds(c.roundTrip())) + drainFirst
-	c.drain = drain{next: at + first}
+	c.drain = drain{next: at + first, low: c.totals.newest}
 }
