@@ -183,7 +183,7 @@ func (c *Controller) compete(at time.Duration, dt float64) {
 	}
 	if c.flooding(at) { // the buffer is full and nobody backs off: not more than what gets through
 		s := c.totals.newest.since(&r.from)
-		r.window = min(r.window, s.delivered()/r.clear.share()*(c.emptyTrip()+c.queue))
+		r.window = min(r.window, s.through(&r.clear)*(c.emptyTrip()+c.queue))
 		c.backOff(at)
 	} else if at-r.highAt > duration(rivalFallRTTs*c.loopTime()) { // less is a host that stood still
 		c.backOff(at) // another has backed off
@@ -237,7 +237,7 @@ func (c *Controller) drowning(at time.Duration) bool {
 	if s.time < seconds(max(rivalRTTs*c.roundTrip(), rivalPause)) || !c.loss.excess(&s, &r.clear, excessSigmas) {
 		return false
 	}
-	through := s.delivered() / r.clear.share()
+	through := s.through(&r.clear)
 	c.endRival(at)
 	c.setEstimate(min(c.estimate, through))
 	r.until = at + rivalTruce

@@ -51,7 +51,7 @@ func (c *Controller) overrun(at time.Duration) bool {
 	}
 	*s = shift{never: at + rivalMemory}
 	c.base.reset(at, c.lowest.value())
-	c.setEstimate(min(c.estimate, since.delivered()/s.before.share()))
+	c.setEstimate(min(c.estimate, since.through(&s.before)))
 	return true
 }
 

@@ -279,7 +279,7 @@ func (c *Controller) judgeBursts(at time.Duration) {
 	case !limited && c.loss.excess(&round, &s.reference, excessSigmas):
 		// A policer shows its rate only by what it delivers in a while: not less
 		// than half of what a round has carried.
-		c.leaveStartup(at, max(round.delivered()/s.reference.share(), s.clean/2))
+		c.leaveStartup(at, max(round.through(&s.reference), s.clean/2))
 		c.ladder.policed(at, c.estimate, &s.reference)
 	case d.wait >= noise && round.share() < startFlood*s.reference.share() && independent.excess(&round, &s.reference, excessSigmas):
 		// The bursts are too short against the noise to tell the capacity, but so

@@ -57,6 +57,10 @@ func (m *mark) since(from *mark) stretch {
 	}
 }
 
+// through is the send rate, in bytes/s, of which that much gets through where no more
+// is lost than usual.
+func (s *stretch) through(usual *stretch) float64 { return s.delivered() / usual.share() }
+
 // upToNow is all that was sent up to the newest arrival.
 func (t *totals) upToNow() stretch {
 	s := t.newest.since(&mark{})
