@@ -19,6 +19,7 @@ type drain struct {
 	mark        mark // first mark of what was sent since it began
 	marked      bool
 	stand       stand
+	stood       bool    // it began because the queue stood still
 	high        float64 // seconds that the queue has been far above its target,
 	low         mark    // the last time that it was not
 }
@@ -45,11 +46,12 @@ func (c *Controller) drainTurn(at time.Duration, dt float64) {
 			d.next = never
 		}
 	}
-	early := (d.high > drainEarlyRTTs*rtt+seconds(drainEarlyTime) || c.stands(at)) && d.judge == 0
+	stood := c.stands(at)
+	early := (d.high > drainEarlyRTTs*rtt+seconds(drainEarlyTime) || stood) && d.judge == 0
 	if !d.active && !c.ladder.shallow && (at >= d.next || early) {
 		over := drainMargin*c.target + drainDatagrams*c.full/c.estimate
 		d.active, d.before, d.beforeDelay, d.high = true, c.queue, c.least, 0
-		d.began, d.marked = at, false
+		d.began, d.marked, d.stood = at, false, stood
 		d.end = at + min(duration((c.ahead+over)/drainGain), drainMax)
 	}
 	c.endDrain(at)
@@ -136,9 +138,11 @@ func (c *Controller) judgeDrain(at time.Duration) {
 		}
 		return
 	}
-	if c.moved(at) || (d.least > d.before/2 && d.least > max(drainDatagrams*c.full/rate, seconds(targetMin))) {
-		c.onFullDrain(at)
-	} else {
+	full := d.least > max(d.before/2, drainDatagrams*c.full/rate, seconds(targetMin))
+	switch {
+	case !full && !c.moved(at):
 		c.onEmptyDrain(at)
+	case d.least > drainKin*c.target || d.stood || c.moved(at) || c.rival.active:
+		c.onFullDrain(at)
 	}
 }

@@ -169,8 +169,9 @@ func (c *Controller) judgeDown(at time.Duration, level *stretch) {
 	if ours {
 		l.shallow, l.seenQueue = true, max(l.seenQueue, c.queue)
 	}
-	// The lower level may be too high as well.
-	more := (ours || l.assumed) && c.loss.excess(level, &c.startup.reference, moreSigmas)
+	// The lower level may be too high as well, and what few datagrams told of low rates
+	// does not show it.
+	more := (ours || l.assumed) && c.loss.excess(level, &c.startup.reference, moreSigmas) || ours && c.startup.reference.vague()
 	if !more {
 		c.startup.reference = *level // what gets through at a rate that is fine
 	}
@@ -206,15 +207,22 @@ func (c *Controller) judgeUp(at time.Duration, level *stretch) {
 // sameLevel refines the reference, and tests another level when it is time.
 func (c *Controller) sameLevel(at time.Duration, level *stretch) {
 	l := &c.ladder
-	old := l.reference
-	l.reference = stretch{
-		sent: old.sent*0.7 + level.sent, arrived: old.arrived*0.7 + level.arrived,
-		bytes: old.bytes*0.7 + level.bytes, time: old.time*0.7 + level.time,
+	if old := l.reference; l.assumed {
+		l.reference, l.assumed = *level, false // the first measurement of it
+	} else {
+		l.reference = stretch{
+			sent: old.sent*0.7 + level.sent, arrived: old.arrived*0.7 + level.arrived,
+			bytes: old.bytes*0.7 + level.bytes, time: old.time*0.7 + level.time,
+		}
 	}
 	if c.queue >= visibleShare*c.target && !l.shallow {
 		return
 	}
-	doubt := c.loss.excess(&l.reference, &c.startup.reference, downSigmas) && at-l.verified > doubtAfter
+	sigmas := float64(downSigmas)
+	if l.shallow && l.hold > seconds(holdMin) { // a higher level was not paid for lately
+		sigmas = moreSigmas
+	}
+	doubt := c.loss.excess(&l.reference, &c.startup.reference, sigmas) && at-l.verified > doubtAfter
 	switch {
 	case doubt:
 		c.goDown(min(max(1-l.reference.share()/c.startup.reference.share(), downMin), downMax))

@@ -156,7 +156,8 @@ const (
 	judgeArrivals      = 20
 	judgeNoise         = 32.0
 	judgeTime          = 6 * time.Second
-	moreSigmas         = 1.5 // of more loss at a lower level than at low rates, for one further down
+	moreSigmas         = 1.5  // of more loss at a lower level than at low rates, for one further down
+	vagueShare         = 0.07 // a share with this relative error or more is hardly known
 	holdMin, holdMax   = 500 * time.Millisecond, 10 * time.Second
 	doubtAfter         = 2 * time.Second
 	downAfter          = 15 * time.Second
@@ -182,7 +183,7 @@ const (
 	drainOthers            = 0.75 // of the mean queue
 	drainWander            = 2    // times the jitter, at least
 	drainMax               = time.Second
-	drainFull              = 2.0 // times q*: a drain that leaves more has failed
+	drainKin               = 0.8 // times q*: so much flows of our own kind leave, which do not drain now
 	drainEarly             = 2.5 // times q*: drain at once
 	drainEarlyRTTs         = 2
 	drainEarlyTime         = 50 * time.Millisecond

@@ -113,3 +113,49 @@ func TestStands(t *testing.T) {
 		}
 	}
 }
+
+// G-3: what a drain leaves is no longer path where flows of our own kind leave as much,
+// unless it stood still while the rate moved.
+func TestKinLeaveAQueue(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		left   float64 // times q*
+		stood  bool
+		longer bool
+	}{{"kin", 0.7, false, false}, {"a longer path", 0.9, false, true}, {"it stood still", 0.7, true, true}} {
+		x := rivalry(15 * time.Millisecond)
+		x.rival, x.target = rival{}, 0.015
+		at := 10 * time.Second
+		x.drain = drain{judge: at, from: at, count: drainArrivals, before: 0.02, stood: c.stood, least: c.left * x.target, most: c.left * x.target}
+		x.history.add(sample{})
+		base := x.base.value()
+		x.judgeDrain(at + drainMax)
+		if longer := x.base.value() > base; longer != c.longer {
+			t.Errorf("%s: a longer path %v", c.name, longer)
+		}
+		if x.rival.failed > 0 {
+			t.Errorf("%s: a sign of a rival", c.name)
+		}
+	}
+}
+
+// G-4: where more is lost since a path was taken for longer it was a full buffer, and
+// the rate falls to what gets through.
+func TestOverrun(t *testing.T) {
+	x := rivalry(25 * time.Millisecond)
+	x.rival = rival{}
+	x.estimate = 2.5e6
+	x.drain.least = 0.025
+	x.ladder.reference = stretch{sent: 1000, arrived: 900, bytes: 2.5e6, time: 1}
+	x.takeLonger(time.Second)
+	x.after(2*time.Second, 450)
+	if !x.overrun(2 * time.Second) {
+		t.Fatal("no overrun")
+	}
+	if through := 2.5e6 / 2 * 450 / 900; x.estimate > 1.01*through || x.estimate < 0.99*through { // in 2 s
+		t.Errorf("the estimate is %.0f, %.0f got through", x.estimate, through)
+	}
+	if got := x.base.value(); got != x.lowest.value() {
+		t.Errorf("base %v, least %v", got, x.lowest.value())
+	}
+}

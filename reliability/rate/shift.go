@@ -49,9 +49,10 @@ func (c *Controller) overrun(at time.Duration) bool {
 		}
 		return false
 	}
+	through := since.through(&s.before)
 	*s = shift{never: at + rivalMemory}
 	c.base.reset(at, c.lowest.value())
-	c.setEstimate(min(c.estimate, since.through(&s.before)))
+	c.setEstimate(min(c.estimate, through))
 	return true
 }
 

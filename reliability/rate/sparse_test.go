@@ -101,19 +101,21 @@ func TestDownGoesOn(t *testing.T) {
 		name    string
 		assumed bool
 		arrived float64 // of 1,000 at the lower level
-		low     float64 // and at low rates
+		low     float64 // sent at low rates: a tenth arrived
 		further bool
 	}{
-		{"the loss is gone", false, 100, 100, false},
-		{"a part of it is left", false, 60, 100, true},
-		{"the loss is the path's", false, 40, 100, false},
-		{"nobody measured the level above", true, 40, 100, true},
+		{"the loss is gone", false, 100, 4000, false},
+		{"a part of it is left", false, 60, 4000, true},
+		{"the loss is the path's", false, 40, 4000, false},
+		{"nobody measured the level above", true, 40, 4000, true},
+		{"the loss seems gone, and few left at low rates", false, 100, 500, true},
+		{"the loss is the path's, and few left at low rates", false, 40, 500, false},
 	} {
 		ctl := New(time.Time{}, Config{})
 		l := &ctl.ladder
 		l.down, l.shallow, l.assumed = true, !c.assumed, c.assumed
 		l.downStep = downMin
-		ctl.startup.reference = stretch{sent: 1000, arrived: c.low}
+		ctl.startup.reference = stretch{sent: c.low, arrived: c.low / 10}
 		l.reference = stretch{sent: 2000, arrived: 80, bytes: 1e6, time: 10}
 		ctl.judgeDown(time.Second, &stretch{sent: 1000, arrived: c.arrived, bytes: 3e5, time: 10})
 		if l.down != c.further {
@@ -121,6 +123,33 @@ func TestDownGoesOn(t *testing.T) {
 		}
 		if fine := ctl.startup.reference.arrived == c.arrived; fine == c.further {
 			t.Errorf("%s: taken for fine %v, want %v", c.name, fine, !c.further)
+		}
+	}
+}
+
+// TestAssumedIsMeasured (G-2): a reference that nobody measured is not averaged with
+// what is, and where more is not paid for, a little loss is enough to try less.
+func TestAssumedIsMeasured(t *testing.T) {
+	x := New(time.Time{}, Config{})
+	l := &x.ladder
+	x.startup.reference = stretch{sent: 4000, arrived: 400}
+	l.policed(time.Minute, 25e6, &x.startup.reference)
+	if got := l.reference.share(); !l.assumed || got != 0.1 {
+		t.Fatalf("assumed %v, the share is %.3f", l.assumed, got)
+	}
+	x.sameLevel(time.Minute, &stretch{sent: 20000, arrived: 170, bytes: 25e6, time: 1})
+	if got := l.reference.share(); got != 0.0085 || l.assumed || !l.down {
+		t.Errorf("after a measurement the share is %.4f, assumed %v; a lower level is tested: %v", got, l.assumed, l.down)
+	}
+	for _, refused := range []bool{false, true} {
+		l.accept(time.Second, &stretch{sent: 5000, arrived: 430, bytes: 3e6, time: 1})
+		l.shallow, l.hold = true, seconds(holdMin)
+		if refused {
+			l.hold *= 2
+		}
+		x.sameLevel(4*time.Second, &stretch{sent: 500, arrived: 43, bytes: 3e5, time: 0.1})
+		if l.down != refused {
+			t.Errorf("a higher level refused: %v, a lower one is tested: %v", refused, l.down)
 		}
 	}
 }

@@ -82,6 +82,10 @@ func (s *stretch) variance() float64 {
 	return p * (1 - p) / s.sent
 }
 
+// vague reports whether so few datagrams tell the share that a loss above it by
+// excessLoss need not show.
+func (s *stretch) vague() bool { return math.Sqrt(s.variance()) > vagueShare*s.share() }
+
 // rate is the send rate in bytes/s.
 func (s *stretch) rate() float64 {
 	if s.time <= 0 {
