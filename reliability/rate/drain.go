@@ -142,7 +142,7 @@ func (c *Controller) judgeDrain(at time.Duration) {
 	switch {
 	case !full && !c.moved(at):
 		c.onEmptyDrain(at)
-	case d.least > drainKin*c.target || d.stood || c.moved(at) || c.rival.active:
+	case d.least > drainKin*c.clearTarget(c.estimate) || d.stood || c.moved(at) || c.rival.active:
 		c.onFullDrain(at)
 	}
 }

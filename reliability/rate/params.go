@@ -183,7 +183,7 @@ const (
 	drainOthers            = 0.75 // of the mean queue
 	drainWander            = 2    // times the jitter, at least
 	drainMax               = time.Second
-	drainKin               = 0.8 // times q*: so much flows of our own kind leave, which do not drain now
+	drainKin               = 0.8 // times q* without jitter: so much flows of our own kind leave, which do not drain now
 	drainEarly             = 2.5 // times q*: drain at once
 	drainEarlyRTTs         = 2
 	drainEarlyTime         = 50 * time.Millisecond

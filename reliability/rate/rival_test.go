@@ -124,9 +124,11 @@ func TestKinLeaveAQueue(t *testing.T) {
 		longer bool
 	}{{"kin", 0.7, false, false}, {"a longer path", 0.9, false, true}, {"it stood still", 0.7, true, true}} {
 		x := rivalry(15 * time.Millisecond)
-		x.rival, x.target = rival{}, 0.015
+		x.rival = rival{}
+		own := x.clearTarget(x.estimate)
+		x.target = 2 * own // jitter is not what others leave
 		at := 10 * time.Second
-		x.drain = drain{judge: at, from: at, count: drainArrivals, before: 0.02, stood: c.stood, least: c.left * x.target, most: c.left * x.target}
+		x.drain = drain{judge: at, from: at, count: drainArrivals, before: own, stood: c.stood, least: c.left * own, most: c.left * own}
 		x.history.add(sample{})
 		base := x.base.value()
 		x.judgeDrain(at + drainMax)
