@@ -139,10 +139,10 @@ func (c *Controller) judgeDrain(at time.Duration) {
 		return
 	}
 	full := d.least > max(d.before/2, drainDatagrams*c.full/rate, seconds(targetMin))
-	switch {
-	case !full && !c.moved(at):
+	switch moved := c.moved(at); {
+	case !full && !moved:
 		c.onEmptyDrain(at)
-	case d.least > drainKin*c.clearTarget(c.estimate) || d.stood || c.moved(at) || c.rival.active:
+	case d.least > drainKin*c.clearTarget(c.estimate) || d.stood || moved || c.rival.active:
 		c.onFullDrain(at)
-	}
+	} // less is what our own kind leaves, and says nothing
 }
