@@ -19,7 +19,7 @@ type drain struct {
 	mark        mark // first mark of what was sent since it began
 	marked      bool
 	stand       stand
-	stood       bool    // it began because the queue stood still
+	stood       bool    // the queue stood still when it began
 	high        float64 // seconds that the queue has been far above its target,
 	low         mark    // the last time that it was not
 }
@@ -139,10 +139,13 @@ func (c *Controller) judgeDrain(at time.Duration) {
 		return
 	}
 	full := d.least > max(d.before/2, drainDatagrams*c.full/rate, seconds(targetMin))
-	switch moved := c.moved(at); {
+	moved := c.moved(at)
+	// Flows of our own kind leave a queue, too: so small a one says nothing.
+	tells := d.least > drainKin*c.clearTarget(c.estimate) || d.stood || moved || c.rival.active
+	switch {
 	case !full && !moved:
 		c.onEmptyDrain(at)
-	case d.least > drainKin*c.clearTarget(c.estimate) || d.stood || moved || c.rival.active:
+	case tells:
 		c.onFullDrain(at)
-	} // less is what our own kind leaves, and says nothing
+	}
 }

@@ -146,8 +146,14 @@ func (c *Controller) firstLevel(at time.Duration, level *stretch) {
 	l.reference, l.verified = *level, at
 	if ref := &c.startup.reference; c.loss.excess(level, ref, doubtSigmas) {
 		l.shallow, l.seenQueue = true, c.queue
-		c.goDown(min(max(1-level.share()/ref.share(), downMin), downMax))
+		c.goDown(c.excessStep())
 	}
+}
+
+// excessStep is the step down that undoes what the reference loses more than low
+// rates do, if all of it is ours.
+func (c *Controller) excessStep() float64 {
+	return min(max(1-c.ladder.reference.share()/c.startup.reference.share(), downMin), downMax)
 }
 
 // goDown tests a level below the reference.
@@ -164,7 +170,7 @@ func (c *Controller) judgeDown(at time.Duration, level *stretch) {
 	l := &c.ladder
 	c.follow.verdict = true
 	low, high := level.rate(), l.reference.rate()
-	capacity := min(max(l.reference.delivered()/level.share(), low), max(low, high))
+	capacity := min(max(l.reference.through(level), low), max(low, high))
 	ours := capacity < high*(1-downMin/2)
 	if ours {
 		l.shallow, l.seenQueue = true, max(l.seenQueue, c.queue)
@@ -207,13 +213,13 @@ func (c *Controller) judgeUp(at time.Duration, level *stretch) {
 // sameLevel refines the reference, and tests another level when it is time.
 func (c *Controller) sameLevel(at time.Duration, level *stretch) {
 	l := &c.ladder
-	if old := l.reference; l.assumed {
-		l.reference, l.assumed = *level, false // the first measurement of it
-	} else {
-		l.reference = stretch{
-			sent: old.sent*0.7 + level.sent, arrived: old.arrived*0.7 + level.arrived,
-			bytes: old.bytes*0.7 + level.bytes, time: old.time*0.7 + level.time,
-		}
+	old, kept := l.reference, 0.7
+	if l.assumed {
+		kept, l.assumed = 0, false // this is the first measurement
+	}
+	l.reference = stretch{
+		sent: old.sent*kept + level.sent, arrived: old.arrived*kept + level.arrived,
+		bytes: old.bytes*kept + level.bytes, time: old.time*kept + level.time,
 	}
 	if c.queue >= visibleShare*c.target && !l.shallow {
 		return
@@ -225,7 +231,7 @@ func (c *Controller) sameLevel(at time.Duration, level *stretch) {
 	doubt := c.loss.excess(&l.reference, &c.startup.reference, sigmas) && at-l.verified > doubtAfter
 	switch {
 	case doubt:
-		c.goDown(min(max(1-l.reference.share()/c.startup.reference.share(), downMin), downMax))
+		c.goDown(c.excessStep())
 	case at-l.verified > downAfter && 1-level.share() > downLoss && (l.shallow || c.queue < 0.1*c.target):
 		c.goDown(max(downMin, c.stepSize()))
 	case at > l.holdUntil && l.shallow:

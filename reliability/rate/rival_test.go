@@ -146,7 +146,6 @@ func TestKinLeaveAQueue(t *testing.T) {
 func TestOverrun(t *testing.T) {
 	x := rivalry(25 * time.Millisecond)
 	x.rival = rival{}
-	x.estimate = 2.5e6
 	x.drain.least = 0.025
 	x.ladder.reference = stretch{sent: 1000, arrived: 900, bytes: 2.5e6, time: 1}
 	x.takeLonger(time.Second)
