@@ -110,9 +110,7 @@ added to its name, one of them. Percentages are plain numbers.`,
 	f.StringVar(&opt.Report, "report", "", "write the figures to a JSON `FILE`")
 	f.BoolVar(&opt.Cable, "cable", false, "a plain cable instead of the link, as fast as the machine; a tunnel needs --bandwidth")
 	f.BoolVar(&opt.NoTunnel, "no-tunnel", false, "the link alone")
-	f.StringVar(&tun.mode, "rate-mode", tun.mode, "`MODE` in which the tunnel finds its rate: fair, scavenger or fixed")
-	f.StringVar(&tun.bandwidth, "bandwidth", "", "`RATE` that the tunnel may send at most each way (default: no bound; with fixed, the link's rate)")
-	f.StringVar(&tun.redundancy, "redundancy", tun.redundancy, "cap on what the tunnel sends in advance, per datagram of new data: auto or a `NUMBER`")
+	tun.add(f)
 	f.BoolVar(&opt.ARQ, "arq", false, "the tunnel without coding, for comparison: what is lost is sent again, and nothing else")
 	f.StringVar(&opt.Congestion, "congestion", opt.Congestion, "TCP congestion control of both hosts, by its `NAME`")
 	f.Uint64Var(&opt.Seed, "seed", 0, "`NUMBER` that the link's randomness starts from (default: a new one)")
@@ -161,23 +159,30 @@ func newLabTunnel() labTunnel {
 	return labTunnel{mode: string(config.RateFair), redundancy: config.AutoRedundancy.String()}
 }
 
+// add defines the flags.
+func (t *labTunnel) add(f *pflag.FlagSet) {
+	f.StringVar(&t.mode, "rate-mode", t.mode, "`MODE` in which the tunnel finds its rate: fair, scavenger or fixed")
+	f.StringVar(&t.bandwidth, "bandwidth", "", "`RATE` that the tunnel may send at most each way (default: no bound; with fixed, the link's rate)")
+	f.StringVar(&t.redundancy, "redundancy", t.redundancy, "cap on what the tunnel sends in advance, per datagram of new data: auto or a `NUMBER`")
+}
+
 // apply checks the flags and sets the options.
-func (f *labTunnel) apply(opt *lab.Options) (err error) {
-	switch config.RateMode(f.mode) {
+func (t *labTunnel) apply(opt *lab.Options) (err error) {
+	switch config.RateMode(t.mode) {
 	case config.RateFair:
 	case config.RateScavenger:
 		opt.Scavenger = true
 	case config.RateFixed:
 		opt.Fixed = true
 	default:
-		return fmt.Errorf("--rate-mode: %q is no rate mode: choose fair, scavenger or fixed", f.mode)
+		return fmt.Errorf("--rate-mode: %q is no rate mode: choose fair, scavenger or fixed", t.mode)
 	}
-	if f.bandwidth != "" {
-		if opt.Bandwidth, err = lab.ParseRate(f.bandwidth); err != nil {
+	if t.bandwidth != "" {
+		if opt.Bandwidth, err = lab.ParseRate(t.bandwidth); err != nil {
 			return fmt.Errorf("--bandwidth: %w", err)
 		}
 	}
-	r, err := config.ParseRedundancy(f.redundancy)
+	r, err := config.ParseRedundancy(t.redundancy)
 	if err != nil {
 		return fmt.Errorf("--redundancy: %w", err)
 	}
