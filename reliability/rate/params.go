@@ -218,7 +218,9 @@ const (
 	rivalStuck                 = 5 * time.Second     // with a full buffer, and nobody backs off
 	rivalStuckRTTs             = 20                  // at least
 	rivalTruce                 = 10 * time.Second    // of no competition after that
-	rivalTall                  = 1.6                 // times q*: flows of our own kind hold a smaller queue
+	rivalTall                  = 1.6                 // times q*: flows of our own kind hold a smaller queue,
+	rivalTallStays             = 1.25                // and one smaller than that where a drain
+	rivalStays                 = 0.75                // leaves so much of it
 	rivalLowest                = time.Minute         // how long the least delay is remembered for that,
 	rivalLowestActive          = 4 * rivalLowest     // and beside rivals
 	rivalShort, rivalShortRTTs = 4 * time.Second, 20 // with no greater one: they are gone

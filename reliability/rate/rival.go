@@ -90,10 +90,27 @@ func (c *Controller) endRival(at time.Duration) {
 }
 
 // tall reports whether a delay shows a greater queue than flows of our own kind make.
-// It counts from the least delay of a longer time than the base is kept: what was
-// taken for a longer path may be the queue.
 func (c *Controller) tall(delay time.Duration) bool {
-	return seconds(delay-c.lowest.value()) > rivalTall*c.ownQueue()
+	return c.above(delay) > rivalTall*c.ownQueue()
+}
+
+// above is how far a delay is above the least of a longer time than the base is kept:
+// what was taken for a longer path may be the queue.
+func (c *Controller) above(delay time.Duration) float64 { return seconds(delay - c.lowest.value()) }
+
+// kin reports whether the queue may be one of flows of our own kind: it is no greater.
+// These drain together, so one that hardly moved when we drained is sooner another's.
+func (c *Controller) kin() bool {
+	d, s := &c.drain, &c.rival.shift
+	most := max(c.least, d.beforeDelay)
+	if s.by > 0 { // what shows that it was a queue is that it is gone
+		most = max(most, s.most)
+	}
+	tall := rivalTall
+	if !d.active && d.judge == 0 && d.least > rivalStays*d.before {
+		tall = rivalTallStays
+	}
+	return c.above(most) <= tall*c.ownQueue()
 }
 
 // ownQueue is q* at the greatest estimate lately.
@@ -117,11 +134,8 @@ func (c *Controller) onRival(at time.Duration, signs int) {
 	if c.cfg.Mode == Scavenger { // it yields, and may see no path without the queue of others
 		r.shift.never = at + rivalMemory
 	}
-	if at < r.until {
+	if at < r.until || c.kin() {
 		return
-	}
-	if !c.tall(max(c.least, c.drain.beforeDelay)) {
-		return // flows that hold a queue as small as ours are our own kind
 	}
 	r.failed += signs
 	r.failAt = at
@@ -148,9 +162,10 @@ func (c *Controller) watchBase(at, before time.Duration) {
 		r.shift.by = 0
 		return
 	}
+	r.shift.most = max(r.shift.most, c.least)
 	if seconds(before-c.base.value()) > r.shift.by/3 {
-		r.shift.by = 0
 		c.onRival(at, 1)
+		r.shift.by = 0
 	}
 }
 

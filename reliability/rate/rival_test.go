@@ -160,3 +160,50 @@ func TestOverrun(t *testing.T) {
 		t.Errorf("base %v, least %v", got, x.lowest.value())
 	}
 }
+
+// G-4: a queue that is a little greater than one of our own kind is a sign of others
+// where a drain left most of it: flows of our own kind drain together.
+func TestKinDrainTogether(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		tall, left float64 // the queue in units of q*, and what the drain left of it
+		want       bool
+	}{{"half left", 1.4, 0.5, false}, {"nearly all left", 1.4, 0.85, true}, {"as small as ours", 1.1, 0.85, false}, {"tall", 1.8, 0.5, true}} {
+		x := rivalry(25 * time.Millisecond)
+		x.rival = rival{}
+		queue := c.tall * x.ownQueue()
+		x.least = x.lowest.value() + duration(queue)
+		x.drain = drain{before: queue, beforeDelay: x.least, least: c.left * queue}
+		x.onRival(time.Minute, 1)
+		if sign := x.rival.failed > 0; sign != c.want {
+			t.Errorf("%s: a sign %v", c.name, sign)
+		}
+	}
+}
+
+// G-4: a longer path that is gone was the queue of others if it was great enough while
+// it was there: no matter how small the queue is then.
+func TestGoneShiftIsASign(t *testing.T) {
+	for _, c := range []struct {
+		most float64 // greatest queue meanwhile, in units of q*
+		want bool
+	}{{1.2, false}, {2, true}} {
+		x := rivalry(25 * time.Millisecond)
+		x.rival = rival{}
+		own := x.ownQueue()
+		origin := x.base.value()
+		x.drain.before, x.drain.least, x.least = 2*own, own, origin+duration(own)
+		x.takeLonger(time.Second)
+		for i, queue := range []float64{c.most, 0.1} {
+			before := x.base.value()
+			x.least = origin + duration(queue*own)
+			if x.least < before {
+				x.base.reset(time.Second, x.least)
+			}
+			x.watchBase(time.Duration(i+2)*time.Second, before)
+		}
+		if sign := x.rival.failed > 0; sign != c.want {
+			t.Errorf("greatest queue %.1f q*: a sign %v", c.most, sign)
+		}
+	}
+}

@@ -9,6 +9,7 @@ type shift struct {
 	by     float64       // seconds; 0: none lately
 	at     time.Duration // when it was seen
 	origin time.Duration // base delay before that
+	most   time.Duration // greatest delay since
 
 	before stretch // what got through before, until it shows that it was none
 	from   mark    // of what is compared with it
@@ -19,7 +20,7 @@ type shift struct {
 // takeLonger takes what a drain left for the path.
 func (c *Controller) takeLonger(at time.Duration) {
 	c.rival.shift = shift{
-		by: c.drain.least, at: at, origin: c.base.value(),
+		by: c.drain.least, at: at, origin: c.base.value(), most: c.least,
 		before: c.ladder.reference, from: c.totals.newest,
 	}
 	c.base.reset(at, c.base.value()+duration(c.drain.least))
@@ -73,7 +74,7 @@ func (c *Controller) yielded(at time.Duration) bool {
 	}
 	grown := max(seconds(targetMin), yieldGrown*y.queue, yieldNoises*c.jitter.spread)
 	if at-y.since < max(yieldTime, yieldRTTs*c.roundTrip()) || c.estimate > y.estimate/yieldFall ||
-		c.queue < y.queue+grown || seconds(c.least-c.lowest.value()) < yieldTall*c.ownQueue() {
+		c.queue < y.queue+grown || c.above(c.least) < yieldTall*c.ownQueue() {
 		return false
 	}
 	*y = yield{at, c.estimate, c.queue}
