@@ -10,9 +10,11 @@ import (
 func TestNewFlood(t *testing.T) {
 	m := newMux(t, 2, Limits{})
 	b := segment(0, appendMessage(nil, &message{kind: typeNew, id: makeID(1, 0)}))
+	seq := uint32(0)
 	flood := func(n int) {
 		for i := range n {
-			binary.BigEndian.PutUint32(b[5:], binary.BigEndian.Uint32(b[5:])+1)
+			seq++
+			putSequence(b, seq)
 			binary.BigEndian.PutUint16(b[SegmentHeaderLen+1:], uint16(i%0xffff+1))
 			if err := m.HandleSegments(epoch(), b); err != nil {
 				t.Fatal(err)

@@ -27,9 +27,11 @@ func segment(seq uint32, messages ...[]byte) []byte {
 // is not recognised as one.
 func renumber(b []byte, seq uint32) []byte {
 	b = append([]byte(nil), b...)
-	binary.BigEndian.PutUint32(b[5:], seq)
+	putSequence(b, seq)
 	return b
 }
+
+func putSequence(b []byte, seq uint32) { b[5], b[6], b[7] = byte(seq>>16), byte(seq>>8), byte(seq) }
 
 // only is the single control segment that waits at m.
 func (p *pair) only(m *Mux) []byte {

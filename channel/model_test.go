@@ -240,14 +240,14 @@ func FuzzWindow(f *testing.F) {
 	f.Add([]byte{0, 1, 0, 2, 255, 255, 0, 63, 0, 64, 0, 65})
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		w := newWindow(256)
-		w.end = 1<<32 - 300
+		w.end = 1<<SequenceBits - 300
 		seen := map[uint64]bool{}
 		for ; len(ops) >= 2; ops = ops[2:] {
 			want := w.end + uint64(ops[1])<<(ops[0]&3)
 			if ops[0]&4 != 0 {
 				want = w.end - uint64(ops[1])<<(ops[0]&1)
 			}
-			got, ok := w.locate(uint32(want))
+			got, ok := w.locate(uint32(want) % (1 << SequenceBits))
 			if inside := want+w.reach() >= w.end; ok != inside || ok && got != want {
 				t.Fatalf("locate %d with end %d: %d, %v", want, w.end, got, ok)
 			}
@@ -276,15 +276,34 @@ func TestWindow(t *testing.T) {
 		if rng.IntN(1000) == 0 {
 			at += int64(rng.IntN(5000))
 		}
-		got, ok := w.locate(uint32(at))
+		got, ok := w.locate(uint32(at) % (1 << SequenceBits))
 		if !ok || got != uint64(at) || w.has(got) != seen[got] {
 			t.Fatalf("%d with end %d: %d %v", at, w.end, got, ok)
 		}
 		w.mark(got)
 		seen[got] = true
 	}
-	if _, ok := newWindowAt(5).locate(1<<32 - 1); ok {
+	if _, ok := newWindowAt(5).locate(1<<SequenceBits - 1); ok {
 		t.Error("a number below zero was located")
+	}
+}
+
+// TestSequence: of all numbers with the bits that travel, the nearest is meant, around
+// every wrap and up to half the span away (C-6).
+func TestSequence(t *testing.T) {
+	const span, half = 1 << SequenceBits, 1 << (SequenceBits - 1)
+	for _, near := range []uint64{0, 1, half - 1, half, span - 1, span, span + 1, 5*span - 3, 1<<32 - 1, 1 << 32, 1<<40 + 7} {
+		for _, d := range []int64{-half, 1 - half, -1000, -1, 0, 1, 1000, half - 1} {
+			v := int64(near) + d
+			if v < 0 {
+				continue
+			}
+			b := appendHeader(nil, header{id: 0x10001, seq: uint32(v), flags: flagsWhole}, 1)
+			h, _, _, err := parseSegment(append(b, 'x'))
+			if err != nil || distance(near, h.seq) != d {
+				t.Errorf("%d as seen from %d: %d away, want %d (%v)", v, near, distance(near, h.seq), d, err)
+			}
+		}
 	}
 }
 

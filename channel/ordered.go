@@ -37,13 +37,13 @@ func newOrdered(c *channel) *ordered {
 
 // receive takes a segment. A reason other than ReasonNone breaks the channel.
 func (o *ordered) receive(in *intake, at time.Duration, h header, body []byte) Reason {
-	ahead := int32(h.seq - uint32(o.next))
+	ahead := distance(o.next, h.seq)
 	if ahead < 0 {
 		o.dropOld(in, h.seq)
 		return ReasonNone
 	}
 	if o.skips {
-		if ahead = o.reach(in, uint32(ahead)); ahead < 0 {
+		if ahead = o.reach(in, uint64(ahead)); ahead < 0 {
 			return ReasonNone
 		}
 		o.seen.mark(o.next + uint64(ahead))
@@ -80,8 +80,8 @@ func (o *ordered) dropOld(in *intake, seq uint32) {
 // reach makes room on a Streaming channel for a segment far ahead: rather than
 // break, it gives up the oldest gaps, however young. It returns how far ahead of
 // next the segment is then, -1 where it must be dropped.
-func (o *ordered) reach(in *intake, ahead uint32) int32 {
-	seq := o.next + uint64(ahead)
+func (o *ordered) reach(in *intake, ahead uint64) int64 {
+	seq := o.next + ahead
 	for seq-o.next >= maxAhead {
 		switch {
 		case o.stalled(): // nobody reads
@@ -96,7 +96,7 @@ func (o *ordered) reach(in *intake, ahead uint32) int32 {
 			o.giveUp(in, seq)
 		}
 	}
-	return int32(seq - o.next)
+	return int64(seq - o.next)
 }
 
 // at is the ring's entry for sequence number seq.
@@ -154,7 +154,7 @@ func (o *ordered) dropUnit(in *intake) {
 
 // keep stores a segment that cannot be delivered yet.
 func (o *ordered) keep(in *intake, at time.Duration, h header, body []byte) Reason {
-	ahead := h.seq - uint32(o.next)
+	ahead := distance(o.next, h.seq)
 	if ahead >= maxAhead {
 		return ReasonOverflow
 	}

@@ -126,16 +126,16 @@ func TestOrderedFullQueue(t *testing.T) {
 	}
 }
 
-// TestSequenceWrap crosses the end of the 32-bit sequence numbers (C-6).
+// TestSequenceWrap crosses the end of the 24-bit sequence numbers (C-6).
 func TestSequenceWrap(t *testing.T) {
 	for _, caps := range []Capabilities{ModeTCP, ModeUDP} {
 		p := newPair(t, Limits{})
 		h, to := p.open(caps)
-		p.a.lookup(h).sent = 1<<32 - 20
+		p.a.lookup(h).sent = 1<<SequenceBits - 20
 		if c := p.b.lookup(to); c.ordered != nil {
-			c.ordered.next = 1<<32 - 20
+			c.ordered.next = 1<<SequenceBits - 20
 		} else {
-			c.unordered.window.end = 1<<32 - 20
+			c.unordered.window.end = 1<<SequenceBits - 20
 		}
 		var net [][]byte
 		want := randomUnits(rand.New(rand.NewPCG(1, 1)), 20, 300)

@@ -15,17 +15,17 @@ const (
 	flagsKnown = flagsData | flagCookie
 )
 
-// header of a segment (R-1, C-6: sequence numbers have 32 bits on the wire):
+// header of a segment (R-1, C-6: sequence numbers have 24 bits on the wire):
 //
-//	 0        1              5              9        11
+//	 0        1              5              8        10
 //	+--------+--------------+--------------+--------+----------
 //	| flags  | channel id   | sequence     | length | bytes …
-//	| u8     | u32          | u32          | u16    |
+//	| u8     | u32          | u24          | u16    |
 //	+--------+--------------+--------------+--------+----------
 //	no length with flagToEnd
 type header struct {
 	id    ID
-	seq   uint32
+	seq   uint32 // the low SequenceBits of the number
 	flags uint8
 }
 
@@ -34,7 +34,7 @@ type header struct {
 func appendHeader(dst []byte, h header, n int) []byte {
 	dst = append(dst, h.flags)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(h.id))
-	dst = binary.BigEndian.AppendUint32(dst, h.seq)
+	dst = append(dst, byte(h.seq>>16), byte(h.seq>>8), byte(h.seq))
 	if h.flags&flagToEnd != 0 {
 		return dst
 	}
@@ -48,13 +48,13 @@ func parseSegment(b []byte) (h header, body, rest []byte, err error) {
 	}
 	h.flags = b[0]
 	h.id = ID(binary.BigEndian.Uint32(b[1:]))
-	h.seq = binary.BigEndian.Uint32(b[5:])
+	h.seq = uint32(b[5])<<16 | uint32(b[6])<<8 | uint32(b[7])
 	start, n := LastSegmentHeaderLen, len(b)-LastSegmentHeaderLen
 	if h.flags&flagToEnd == 0 {
 		if len(b) < SegmentHeaderLen {
 			return h, nil, nil, ErrTruncated
 		}
-		start, n = SegmentHeaderLen, int(binary.BigEndian.Uint16(b[9:]))
+		start, n = SegmentHeaderLen, int(binary.BigEndian.Uint16(b[8:]))
 	}
 	switch {
 	case h.flags&^flagsKnown != 0:

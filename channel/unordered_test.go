@@ -141,8 +141,9 @@ func TestUnorderedWindow(t *testing.T) {
 	if got := p.b.Stats().Duplicates - before; got != reach-99 {
 		t.Errorf("%d repeats recognised of %d", got, reach-99)
 	}
-	send(1<<31-1, flagFirst) // far ahead: a long outage
-	send(1<<31, flagLast)
+	const far = 1 << (SequenceBits - 1)
+	send(far-1, flagFirst) // far ahead: a long outage
+	send(far, flagLast)
 	send(100+reach, flagsWhole)
 	if s := p.b.Stats(); s.Late != 3 || s.UnitsDelivered != reach-99+1 || p.b.State(to) != Established {
 		t.Errorf("after a jump: %+v", s)

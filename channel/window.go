@@ -14,11 +14,18 @@ func newWindow(size int) window { return window{seen: make([]uint64, size/64)} }
 // reach is how far behind end a number may be.
 func (w *window) reach() uint64 { return uint64(len(w.seen)-1) * 64 }
 
-// locate finds the 64-bit number (C-6) that is meant by the low half seq: the
+// distance is how far ahead of near the 64-bit number is that the low bits seq mean,
+// negative behind it: of all such numbers it is the closest (C-6).
+func distance(near uint64, seq uint32) int64 {
+	const unused = 32 - SequenceBits // shifted out, so that the sign is right
+	return int64(int32((seq-uint32(near))<<unused) >> unused)
+}
+
+// locate finds the 64-bit number (C-6) that is meant by the low bits seq: the
 // one closest to the newest. ok is false where it lies behind the window or
 // below zero.
 func (w *window) locate(seq uint32) (full uint64, ok bool) {
-	off := int64(int32(seq - uint32(w.end)))
+	off := distance(w.end, seq)
 	if off >= 0 {
 		return w.end + uint64(off), true
 	}

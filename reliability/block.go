@@ -16,7 +16,7 @@ const (
 	blockDeadlineShare = 4
 )
 
-// txSymbol is a source symbol in coded form: length, bytes.
+// txSymbol is a source symbol in coded form: bytes, end marker.
 type txSymbol struct {
 	coded  []byte
 	pn     uint64 // newest transmission
@@ -37,7 +37,6 @@ type txBlock struct {
 	patience  time.Duration // the longest deadline of the others
 	deficit   int           // symbols that the receiver lacks, by the newest receipt
 	inFlight  int           // datagrams for it whose fate no receipt has shown
-	repairs   uint16
 	longest   int           // longest coded form, bytes
 	born      time.Duration // birth of its first symbol
 	newest    time.Duration // … and of its newest
@@ -139,10 +138,8 @@ func (s *blockStore) commit(at time.Duration, n newSymbol) Transmission {
 	id := s.open[slot] - 1
 	b := s.block(id)
 	b.patience, b.byDefault = max(b.patience, n.deadline), b.byDefault || n.deadline == 0
-	coded := s.buffer()[:rlc.LengthLen+n.size]
+	coded := rlc.Mark(s.buffer()[:n.size])
 	s.pool = s.pool[:len(s.pool)-1]
-	rlc.PutLength(coded, n.size)
-	rlc.Pad(coded)
 	b.symbols = append(b.symbols, txSymbol{coded: coded, tag: n.tag})
 	b.deficit++
 	b.longest = max(b.longest, len(coded))
@@ -175,7 +172,6 @@ func (s *blockStore) onSent(t Transmission, pn uint64) (how sending) {
 	b.lastPN = pn
 	b.sends++
 	if t.repair {
-		b.repairs++
 		return how
 	}
 	y := &b.symbols[t.index]
@@ -192,7 +188,7 @@ func (s *blockStore) onSent(t Transmission, pn uint64) (how sending) {
 func (s *blockStore) choose(id uint64, uncoded bool) Transmission {
 	b := s.block(id)
 	if !uncoded && (b.deficit > 2 || (b.deficit == 2 && b.inFlight > 0)) {
-		return Transmission{block: id, index: b.repairs, repair: true, valid: true}
+		return Transmission{block: id, repair: true, valid: true}
 	}
 	best := -1
 	for i := range b.symbols {

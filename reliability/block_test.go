@@ -15,7 +15,7 @@ func TestCommitPads(t *testing.T) {
 	const size, read = 100, 128 // up to the next multiple of 64 bytes
 	y := s.commit(0, newSymbol{size: size, limit: 2})
 	coded := s.block(y.block).symbols[y.index].coded
-	if len(coded) != rlc.LengthLen+size || !bytes.Equal(coded[len(coded):read], make([]byte, read-len(coded))) {
+	if len(coded) != size+rlc.MarkerLen || !bytes.Equal(coded[len(coded):read], make([]byte, read-len(coded))) {
 		t.Errorf("behind %d bytes: %x", len(coded), coded[len(coded):read])
 	}
 }

@@ -102,8 +102,8 @@ func FuzzReceiver(f *testing.F) {
 			now = now.Add(time.Millisecond)
 			switch op % 4 {
 			case 3:
-				f := Repair{Class: Class(op >> 6), Block: uint32(a) * uint32(1+op>>4), N: 1 + int(b)%20, Closed: c%2 == 0, Number: uint16(c), Coded: []byte{0, 1, a, b, c}}
-				_ = rx.HandleRepair(&f)
+				f := Repair{Class: Class(op >> 6), Block: uint32(a) * uint32(1+op>>4), N: 1 + int(b)%20, Closed: c%2 == 0, Coded: []byte{0, 1, a, b, c}}
+				_ = rx.HandleRepair(&f, pn)
 				drainRecovered(rx)
 			case 0:
 				s := Source{Class: Class(op >> 6), Block: uint32(a) * uint32(1+op>>4), Index: b, Symbol: []byte{1}}

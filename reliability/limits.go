@@ -98,7 +98,7 @@ const (
 // Relations between limits, checked at compile time.
 const (
 	_ = uint(MaxLiveBlocks&-MaxLiveBlocks - MaxLiveBlocks)
-	_ = uint(1<<blockBits - 8*MaxLiveBlocks)
+	_ = uint(1<<(BlockBits-1) - 8*MaxLiveBlocks)
 	_ = uint(MaxTransmissions&-MaxTransmissions - MaxTransmissions)
 	_ = uint(DefaultWindow - initialWindow)
 )

@@ -181,8 +181,9 @@ func (r *Receiver) HandleSource(s *Source) (fresh bool, err error) {
 	return true, nil
 }
 
-// HandleRepair records a repair. What became known by it, NextRecovered returns.
-func (r *Receiver) HandleRepair(f *Repair) error {
+// HandleRepair records a repair of the datagram with packet number pn. What became
+// known by it, NextRecovered returns.
+func (r *Receiver) HandleRepair(f *Repair, pn uint64) error {
 	k := 0
 	if f.Closed {
 		k = f.N
@@ -200,7 +201,7 @@ func (r *Receiver) HandleRepair(f *Repair) error {
 		r.settleBlock(b)
 		return nil
 	}
-	if !b.dec.AddRepair(f.N, f.Number, f.Coded) {
+	if !b.dec.AddRepair(f.N, pn, f.Coded) {
 		r.useless++
 	}
 	r.settleBlock(b)
@@ -238,7 +239,7 @@ func (r *Receiver) releaseSolved() {
 // if the block is done. k is its size, 0 while it is open.
 func (r *Receiver) blockOf(low uint32, class Class, k, n int) (*rxBlock, error) {
 	r.releaseSolved()
-	id := expand(r.next, low, blockBits)
+	id := expand(r.next, low, BlockBits)
 	if id < r.base {
 		r.useless++
 		return nil, nil

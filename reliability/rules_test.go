@@ -98,7 +98,7 @@ func TestGrowingBlock(t *testing.T) {
 		b := tx.AppendFrame(nil, tr)
 		tx.OnSent(now, 100, tr)
 		r := wire.NewReader(b[1:])
-		s, err := ParseSource(&r)
+		s, err := ParseSource(b[0], &r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,14 +114,16 @@ func TestGrowingBlock(t *testing.T) {
 		}
 	}
 	got := map[byte]bool{}
-	for number := range uint16(3) {
-		b := tx.AppendFrame(nil, Transmission{block: 0, index: number, repair: true, valid: true})
+	for range 3 {
+		tr, pn := Transmission{repair: true, valid: true}, tx.NextPN()
+		b := tx.AppendFrame(nil, tr)
+		tx.OnSent(now, 100, tr)
 		r := wire.NewReader(b[1:])
-		f, err := ParseRepair(&r)
+		f, err := ParseRepair(b[0], &r)
 		if err != nil || f.Closed || f.N != 5 {
 			t.Fatalf("repair %+v, %v", f, err)
 		}
-		if err := rx.HandleRepair(&f); err != nil {
+		if err := rx.HandleRepair(&f, pn); err != nil {
 			t.Fatal(err)
 		}
 		for {

@@ -94,7 +94,7 @@ func NewSender(now time.Time, cfg SenderConfig) *Sender {
 // none.
 type Transmission struct {
 	block  uint64
-	index  uint16 // of the source symbol, or number of the repair
+	index  uint16 // of the source symbol
 	repair bool
 	valid  bool
 }
@@ -159,7 +159,7 @@ func (s *Sender) CanOpen() bool {
 // Buffer returns the buffer of the next new symbol: MaxSymbol bytes that the
 // caller fills from the start and hands back with Commit.
 func (s *Sender) Buffer() []byte {
-	return s.store.buffer()[rlc.LengthLen : rlc.LengthLen+MaxSymbol]
+	return s.store.buffer()[:MaxSymbol]
 }
 
 // Commit makes the first n bytes of Buffer a new symbol of the class, to be sent
@@ -206,24 +206,26 @@ func (s *Sender) FrameLen(t Transmission) int {
 	if t.repair {
 		return RepairHeaderLen + b.longest
 	}
-	return SourceHeaderLen + len(b.symbols[t.index].coded) - rlc.LengthLen
+	return SourceHeaderLen + len(b.symbols[t.index].coded) - rlc.MarkerLen
 }
 
-// AppendFrame appends the SOURCE or REPAIR frame of t.
+// AppendFrame appends the SOURCE or REPAIR frame of t to the datagram NextPN, and to
+// no other: a repair belongs to its packet number.
 func (s *Sender) AppendFrame(dst []byte, t Transmission) []byte {
 	b := s.store.block(t.block)
 	if t.repair {
-		f := Repair{Class: b.class, Block: uint32(t.block), N: len(b.symbols), Closed: b.closed, Number: t.index}
+		f := Repair{Class: b.class, Block: uint32(t.block), N: len(b.symbols), Closed: b.closed}
 		dst = f.Append(dst)
-		s.coder.Start(len(b.symbols), t.index)
+		s.coder.Start(len(b.symbols), s.NextPN())
 		for i := range b.symbols {
 			s.coder.Add(i, b.symbols[i].coded)
 		}
 		return s.coder.Append(dst, b.longest)
 	}
+	coded := b.symbols[t.index].coded
 	f := Source{
 		Class: b.class, Block: uint32(t.block), Index: uint8(t.index),
-		Last: b.closed && int(t.index) == len(b.symbols)-1, Symbol: b.symbols[t.index].coded[rlc.LengthLen:],
+		Last: b.closed && int(t.index) == len(b.symbols)-1, Symbol: coded[:len(coded)-rlc.MarkerLen],
 	}
 	return f.Append(dst)
 }

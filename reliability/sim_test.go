@@ -118,7 +118,8 @@ func (p *pair) send() {
 func (p *pair) receive(f flight) {
 	r := wire.NewReader(f.b)
 	for r.Len() > 0 {
-		switch kind := r.U8(); kind {
+		first := r.U8()
+		switch kind := TypeOf(first); kind {
 		case FrameReceipt:
 			c, err := ParseReceipt(&r)
 			if err == nil {
@@ -139,7 +140,7 @@ func (p *pair) receive(f flight) {
 				p.t.Fatalf("echo: %v", err)
 			}
 		case FrameSource:
-			s, err := ParseSource(&r)
+			s, err := ParseSource(first, &r)
 			if err != nil {
 				p.t.Fatalf("source: %v", err)
 			}
@@ -152,9 +153,9 @@ func (p *pair) receive(f flight) {
 			}
 			p.recover(f)
 		case FrameRepair:
-			s, err := ParseRepair(&r)
+			s, err := ParseRepair(first, &r)
 			if err == nil {
-				err = p.rx.HandleRepair(&s)
+				err = p.rx.HandleRepair(&s, f.pn)
 			}
 			if err != nil {
 				p.t.Fatalf("repair: %v", err)
@@ -388,7 +389,7 @@ func TestSteadyStateAllocations(t *testing.T) {
 		frame = tx.AppendFrame(frame[:0], tr)
 		tx.OnSent(now, 1254, tr)
 		r := wire.NewReader(frame[1:])
-		s, _ := ParseSource(&r)
+		s, _ := ParseSource(frame[0], &r)
 		if fresh, err := rx.HandleSource(&s); !fresh || err != nil {
 			t.Fatal(fresh, err)
 		}

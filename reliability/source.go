@@ -7,54 +7,71 @@ import (
 	"github.com/totg/totg/reliability/rlc"
 )
 
-// Frame types of this package (W-3).
+// Frame types of this package (W-3). The first byte of SOURCE and REPAIR tells more
+// in its lower six bits: TypeOf takes them off.
 const (
-	FrameSource  = 0x02
-	FrameRepair  = 0x03
 	FrameReceipt = 0x04
 	FrameEcho    = 0x09
+	FrameSource  = 0x80
+	FrameRepair  = 0xc0
 )
 
-// SourceHeaderLen is the size of a SOURCE frame before its symbol.
-const SourceHeaderLen = 5
+// TypeOf is the type of a frame by its first byte.
+func TypeOf(first uint8) uint8 {
+	if first&FrameSource == 0 {
+		return first
+	}
+	return first & FrameRepair
+}
 
-// The word of 24 bits behind the type of SOURCE and REPAIR: class, one flag, and
-// the low bits of the block id, which are enough for the blocks that can be live
-// at a time many times over.
+// BlockBits is how many bits of its block's id a frame carries. They name a block
+// within 2^18 of the newest that arrived, and that is enough: the blocks ahead of it
+// that a receiver takes are fewer than MaxLiveBlocks; a frame behind it left at most
+// a replay window of datagrams (W-2) before the newest, for one that is older is
+// dropped, and was then of one of the newest maxOpenBlocks. That makes 22,464. Where
+// the sender gives up more than MaxLiveBlocks that the receiver never heard of,
+// the session ends in any case: the next ECHO has 32 bits.
+const BlockBits = 19
+
+// The first three bytes of SOURCE and REPAIR: type, class, one flag, and the low
+// bits of the block id.
 const (
-	blockBits   = 21
-	blockMask   = 1<<blockBits - 1
-	blockClosed = 1 << blockBits
-	classShift  = blockBits + 1
+	blockMask   = 1<<BlockBits - 1
+	blockClosed = 1 << BlockBits
+	classShift  = BlockBits + 1
+	typeShift   = 16
 )
 
-// appendBlock appends the type of a frame and its block word.
+// appendBlock appends the first bytes of a frame.
 func appendBlock(dst []byte, kind uint8, class Class, block uint32, closed bool) []byte {
-	word := uint32(class)<<classShift | block&blockMask
+	word := uint32(kind)<<typeShift | uint32(class)<<classShift | block&blockMask
 	if closed {
 		word |= blockClosed
 	}
-	return append(dst, kind, uint8(word>>16), uint8(word>>8), uint8(word))
+	return append(dst, uint8(word>>16), uint8(word>>8), uint8(word))
 }
 
-// parseBlock reads a block word.
-func parseBlock(r *wire.Reader) (class Class, block uint32, closed bool) {
-	word := uint32(r.U8())<<16 | uint32(r.U16())
+// parseBlock reads what follows the first byte.
+func parseBlock(first uint8, r *wire.Reader) (class Class, block uint32, closed bool) {
+	word := uint32(first&^FrameRepair)<<typeShift | uint32(r.U16())
 	return Class(word >> classShift), word & blockMask, word&blockClosed != 0
 }
+
+// SourceHeaderLen is the size of a SOURCE frame before its symbol.
+const SourceHeaderLen = 4
 
 // Source is a SOURCE frame: one symbol, uncoded. It is the last frame of
 // its datagram; the symbol reaches to the datagram's end.
 //
-//	 0       1                   4       5
-//	+-------+-------------------+-------+----------
-//	| 0x02  | block word u24    | index | symbol …
-//	+-------+-------------------+-------+----------
-//	block word: bits 22-23 class, bit 21 the symbol is the last of its block, so
-//	that K is index+1, bits 0-20 block id
+//	 0       1           3       4
+//	+-------+-----------+-------+----------
+//	| first | block u16 | index | symbol …
+//	+-------+-----------+-------+----------
+//	first: bits 7-6 are 10; bits 5-4 class; bit 3 the symbol is the last of its
+//	block, so that K is index+1; bits 2-0 are bits 18-16 of the block id
 type Source struct {
 	Class  Class
-	Block  uint32 // low 21 bits of the block id
+	Block  uint32 // low 19 bits of the block id
 	Index  uint8
 	Last   bool
 	Symbol []byte
@@ -66,10 +83,10 @@ func (s *Source) Append(dst []byte) []byte {
 	return append(dst, s.Symbol...)
 }
 
-// ParseSource reads a SOURCE frame, after its type, up to the datagram's end.
+// ParseSource reads a SOURCE frame, after its first byte, up to the datagram's end.
 // Symbol aliases the reader's buffer.
-func ParseSource(r *wire.Reader) (s Source, err error) {
-	s.Class, s.Block, s.Last = parseBlock(r)
+func ParseSource(first uint8, r *wire.Reader) (s Source, err error) {
+	s.Class, s.Block, s.Last = parseBlock(first, r)
 	s.Index = r.U8()
 	s.Symbol = r.Rest()
 	if r.Err() != nil || len(s.Symbol) == 0 || len(s.Symbol) > MaxSymbol {
@@ -79,44 +96,43 @@ func ParseSource(r *wire.Reader) (s Source, err error) {
 }
 
 // RepairHeaderLen is the size of a REPAIR frame before its coded bytes.
-const RepairHeaderLen = 7
+const RepairHeaderLen = 4
 
 // SymbolOverhead is the most that a frame adds to a symbol: as part of a REPAIR.
-const SymbolOverhead = RepairHeaderLen + rlc.LengthLen
+const SymbolOverhead = RepairHeaderLen + rlc.MarkerLen
 
 // Repair is a REPAIR frame: a linear combination of the first N symbols of a
 // block (R-2, package rlc), which may grow further unless it is closed. It is the
-// last frame of its datagram; the coded bytes, a length and the longest symbol's,
-// reach to the datagram's end.
+// last frame of its datagram; the coded bytes, the longest symbol's and a marker,
+// reach to the datagram's end. Its coefficients follow from N and the packet number
+// of its datagram.
 //
-//	 0       1                   4       5           7
-//	+-------+-------------------+-------+-----------+----------
-//	| 0x03  | block word u24    | N-1   | number u16| coded …
-//	+-------+-------------------+-------+-----------+----------
-//	block word: as in SOURCE, but bit 21: the block is closed, K is N
+//	 0       1           3       4
+//	+-------+-----------+-------+----------
+//	| first | block u16 | N-1   | coded …
+//	+-------+-----------+-------+----------
+//	first: bits 7-6 are 11; bit 3 the block is closed, K is N; else as in SOURCE
 type Repair struct {
 	Class  Class
-	Block  uint32 // low 21 bits of the block id
+	Block  uint32 // low 19 bits of the block id
 	N      int    // symbols covered
 	Closed bool   // N is the block's size
-	Number uint16
 	Coded  []byte
 }
 
 // Append appends the frame, its type included.
 func (f *Repair) Append(dst []byte) []byte {
 	dst = append(appendBlock(dst, FrameRepair, f.Class, f.Block, f.Closed), uint8(f.N-1))
-	dst = binary.BigEndian.AppendUint16(dst, f.Number)
 	return append(dst, f.Coded...)
 }
 
-// ParseRepair reads a REPAIR frame, after its type, up to the datagram's end.
+// ParseRepair reads a REPAIR frame, after its first byte, up to the datagram's end.
 // Coded aliases the reader's buffer.
-func ParseRepair(r *wire.Reader) (f Repair, err error) {
-	f.Class, f.Block, f.Closed = parseBlock(r)
-	f.N, f.Number = int(r.U8())+1, r.U16()
+func ParseRepair(first uint8, r *wire.Reader) (f Repair, err error) {
+	f.Class, f.Block, f.Closed = parseBlock(first, r)
+	f.N = int(r.U8()) + 1
 	f.Coded = r.Rest()
-	if r.Err() != nil || len(f.Coded) <= rlc.LengthLen || len(f.Coded) > rlc.LengthLen+MaxSymbol {
+	if r.Err() != nil || len(f.Coded) <= rlc.MarkerLen || len(f.Coded) > MaxSymbol+rlc.MarkerLen {
 		return Repair{}, ErrMalformed
 	}
 	return f, nil

@@ -265,7 +265,7 @@ func (s *sim) receive(b []byte) error {
 	before := s.rx.Useless()
 	r := frames(b)
 	for r.Len() > 0 {
-		if err := s.handleFrame(&r); err != nil {
+		if err := s.handleFrame(&r, a.PN); err != nil {
 			return err
 		}
 	}
@@ -287,8 +287,9 @@ func (s *sim) receive(b []byte) error {
 	return nil
 }
 
-func (s *sim) handleFrame(r *wire.Reader) error {
-	switch kind := r.U8(); kind {
+func (s *sim) handleFrame(r *wire.Reader, pn uint64) error {
+	first := r.U8()
+	switch kind := reliability.TypeOf(first); kind {
 	case reliability.FrameEcho:
 		e, err := reliability.ParseEcho(r)
 		if err != nil {
@@ -296,7 +297,7 @@ func (s *sim) handleFrame(r *wire.Reader) error {
 		}
 		return s.rx.HandleEcho(e)
 	case reliability.FrameSource:
-		f, err := reliability.ParseSource(r)
+		f, err := reliability.ParseSource(first, r)
 		if err != nil {
 			return err
 		}
@@ -306,11 +307,11 @@ func (s *sim) handleFrame(r *wire.Reader) error {
 		}
 		return err
 	case reliability.FrameRepair:
-		f, err := reliability.ParseRepair(r)
+		f, err := reliability.ParseRepair(first, r)
 		if err != nil {
 			return err
 		}
-		return s.rx.HandleRepair(&f)
+		return s.rx.HandleRepair(&f, pn)
 	default:
 		return fmt.Errorf("frame type %d", kind)
 	}

@@ -14,14 +14,13 @@ var benchK = []int{8, 16, 32, 64, 128, 256}
 
 // fullBlock returns a block of k symbols that fill a datagram each.
 func fullBlock(rng *rand.Rand, k int) *block {
-	b := &block{longest: LengthLen + benchSymbol}
+	b := &block{longest: benchSymbol + MarkerLen}
 	for range k {
-		c := make([]byte, b.longest, BufferLen)
+		c := make([]byte, benchSymbol, BufferLen)
 		for i := range c {
 			c[i] = byte(rng.Uint32())
 		}
-		PutLength(c, benchSymbol)
-		b.coded, b.symbols = append(b.coded, c), append(b.symbols, c[LengthLen:])
+		b.coded, b.symbols = append(b.coded, Mark(c)), append(b.symbols, c)
 	}
 	return b
 }
@@ -43,8 +42,8 @@ func newArrivals(k int, loss float64) *arrivals {
 	for _, i := range rng.Perm(k)[:a.missing] {
 		a.lost[i] = true
 	}
-	for n := range uint16(a.missing + 8) {
-		a.repairs = append(a.repairs, a.repair(n))
+	for pn := range uint64(a.missing + 8) {
+		a.repairs = append(a.repairs, a.repair(pn))
 	}
 	return a
 }
@@ -58,11 +57,11 @@ func (a *arrivals) sources(d *Decoder) {
 	}
 }
 
-// add gives the decoder repairs from number n on until its rank is the given
-// one and returns the number of the next.
+// add gives the decoder repairs from packet n on until its rank is the given
+// one and returns the packet number of the next.
 func (a *arrivals) add(d *Decoder, n, rank int) int {
 	for ; d.Rank() < rank; n++ {
-		d.AddRepair(len(a.symbols), uint16(n), a.repairs[n])
+		d.AddRepair(len(a.symbols), uint64(n), a.repairs[n])
 	}
 	return n
 }

@@ -1,7 +1,5 @@
 package rlc
 
-import "encoding/binary"
-
 // row is one innovative symbol: a linear combination whose first non-zero
 // coefficient, 1, stands at the row's place in Decoder.rows.
 type row struct {
@@ -122,10 +120,8 @@ func (d *Decoder) AddSource(i int, symbol []byte) bool {
 		return false
 	}
 	d.grow(i + 1)
-	old, r := d.rows[i], row{data: d.pool.get(), size: LengthLen + len(symbol)}
-	PutLength(r.data[:], len(symbol))
-	copy(r.data[LengthLen:r.size], symbol)
-	clear(r.data[r.size:whole(r.size)])
+	old, r := d.rows[i], row{data: d.pool.get()}
+	r.size = len(Mark(append(r.data[:0], symbol...)))
 	d.rows[i] = r
 	if old.data == nil {
 		d.rank++
@@ -145,15 +141,15 @@ func (d *Decoder) AddSource(i int, symbol []byte) bool {
 }
 
 // AddRepair stores a repair symbol over the first n symbols, of at most BufferLen
-// bytes, and reports whether it was innovative. The coefficients tell: a useless
-// symbol is not even copied.
-func (d *Decoder) AddRepair(n int, repair uint16, coded []byte) bool {
+// bytes, that came in the datagram with packet number pn, and reports whether it
+// was innovative. The coefficients tell: a useless symbol is not even copied.
+func (d *Decoder) AddRepair(n int, pn uint64, coded []byte) bool {
 	d.grow(n)
 	if d.rank == len(d.rows) {
 		return false
 	}
 	r := row{coef: d.pool.getCoef()}
-	Coefficients(r.coef[:n], repair)
+	Coefficients(r.coef[:n], pn)
 	clear(r.coef[n:])
 	place := d.reduce(r.coef)
 	if place < 0 {
@@ -233,8 +229,8 @@ func (d *Decoder) Solve() {
 }
 
 // NextRecovered returns the next source symbol that Solve found, and its index.
-// symbol is nil, although i is valid, if its length makes no sense: the sender
-// coded something else. It stays valid until Reset.
+// symbol is nil, although i is valid, if it does not end with the marker: the
+// sender coded something else. It stays valid until Reset.
 func (d *Decoder) NextRecovered() (i int, symbol []byte, ok bool) {
 	if d.found == 0 {
 		return 0, nil, false
@@ -247,11 +243,7 @@ func (d *Decoder) NextRecovered() (i int, symbol []byte, ok bool) {
 		r.found = false
 		d.found--
 		d.next = i + 1
-		n := int(binary.BigEndian.Uint16(r.data[:]))
-		if n == 0 || n > min(MaxSymbol, r.size-LengthLen) {
-			return i, nil, true
-		}
-		return i, r.data[LengthLen : LengthLen+n], true
+		return i, unmark(r.data[:r.size]), true
 	}
 	panic("rlc: a recovered symbol is lost")
 }

@@ -15,7 +15,9 @@ import (
 // the session survives or ends in order: no panic, and the contract holds.
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte{0, 1, 6, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0})
-	f.Add([]byte{0, 2, 3, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 9})
+	f.Add([]byte{0, 0xb8, 0, 0, 0, 0x0f, 0, 1, 0, 1, 0, 0, 0, 0, 9})
+	f.Add([]byte{0, 0xf8, 0, 0, 0, 0x0f, 0, 1, 0, 1, 0, 0, 0, 0, 9, 1})
+	f.Add([]byte{0, 0xc0, 0, 0, 1, 2, 3, 4})
 	f.Add([]byte{0, 8, 0, 1, 2, 'o', 'k'})
 	f.Add([]byte{0, 5, 0, 3, 1, 5, 0})
 	f.Add(append([]byte{0, 5, 0, 100, 1, 5, 1, 'x'}, make([]byte, 96)...))

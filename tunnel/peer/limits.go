@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/totg/totg/channel"
+	"github.com/totg/totg/handshake"
 	"github.com/totg/totg/reliability"
 	"github.com/totg/totg/tunnel/flow"
 )
@@ -20,6 +21,8 @@ const (
 	tagLen             = 16
 	overheadIPv4       = 20 + 8
 	overheadIPv6       = 40 + 8
+	// maxSegments is the most that a symbol holds.
+	maxSegments = reliability.MaxSymbol / (channel.SegmentHeaderLen + 1)
 	// minSymbol is the least room worth opening a new symbol for, in a
 	// datagram that already carries a receipt.
 	minSymbol = 256
@@ -36,6 +39,15 @@ const (
 	minPiece = 32
 	// maxReason bounds the text of a CLOSE frame.
 	maxReason = 64
+)
+
+// What is cut to fewer bits on the wire stays unambiguous: the segments of two
+// windows of symbols, as far as a receiver is behind a sender (C-6), and the blocks
+// between the oldest frame that passes the replay window and the newest that a
+// receiver takes.
+const (
+	_ = uint(1<<(channel.SequenceBits-1) - 2*reliability.DefaultWindow/reliability.MaxSymbol*maxSegments)
+	_ = uint(1<<(reliability.BlockBits-1) - handshake.ReplayWindowSize - 2*reliability.MaxLiveBlocks)
 )
 
 // minBuffers is the least Config.Buffers: room for a few large units.

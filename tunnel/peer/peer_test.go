@@ -424,7 +424,7 @@ func TestClasses(t *testing.T) {
 	for len(order) < 2 {
 		tr := b.chooseSymbol(1400)
 		frame := b.s.sender.AppendFrame(nil, tr)
-		if c := reliability.Class(frame[1] >> 6); c != reliability.Control { // channels for the next flows
+		if c := reliability.Class(frame[0] >> 4 & 3); c != reliability.Control { // channels for the next flows
 			order = append(order, c)
 		}
 		b.s.sender.OnSent(d.now, 100, tr)

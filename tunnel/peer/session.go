@@ -187,7 +187,8 @@ var (
 
 // handleFrame handles one frame.
 func (p *Peer) handleFrame(s *session, in Inbound, r *wire.Reader, a *reliability.Arrival) error {
-	switch kind := r.U8(); kind {
+	first := r.U8()
+	switch kind := reliability.TypeOf(first); kind {
 	case framePadding:
 		if !parsePadding(r) {
 			return errFrame
@@ -198,9 +199,9 @@ func (p *Peer) handleFrame(s *session, in Inbound, r *wire.Reader, a *reliabilit
 		a.Eliciting = true
 		p.timers[timerQuiet] = p.now.Add(quietAfter)
 		if kind == reliability.FrameRepair {
-			return p.handleRepair(s, r)
+			return p.handleRepair(s, first, r, a.PN)
 		}
-		return p.handleSource(s, r)
+		return p.handleSource(s, first, r)
 	case frameLadder:
 		a.Eliciting = true
 		return p.handleLadder(s, r)
@@ -239,8 +240,8 @@ func (p *Peer) handleFrame(s *session, in Inbound, r *wire.Reader, a *reliabilit
 	return nil
 }
 
-func (p *Peer) handleSource(s *session, r *wire.Reader) error {
-	f, err := reliability.ParseSource(r)
+func (p *Peer) handleSource(s *session, first uint8, r *wire.Reader) error {
+	f, err := reliability.ParseSource(first, r)
 	if err != nil {
 		return err
 	}
@@ -256,12 +257,12 @@ func (p *Peer) handleSource(s *session, r *wire.Reader) error {
 	return p.deliverRecovered(s)
 }
 
-func (p *Peer) handleRepair(s *session, r *wire.Reader) error {
-	f, err := reliability.ParseRepair(r)
+func (p *Peer) handleRepair(s *session, first uint8, r *wire.Reader, pn uint64) error {
+	f, err := reliability.ParseRepair(first, r)
 	if err != nil {
 		return err
 	}
-	if err := s.receiver.HandleRepair(&f); err != nil {
+	if err := s.receiver.HandleRepair(&f, pn); err != nil {
 		return err
 	}
 	return p.deliverRecovered(s)
