@@ -219,7 +219,7 @@ const (
 	rivalStuckRTTs             = 20                  // at least
 	rivalTruce                 = 10 * time.Second    // of no competition after that
 	rivalTall                  = 1.6                 // times q*: flows of our own kind hold a smaller queue,
-	rivalTallStays             = 1.25                // and one smaller than that where a drain
+	rivalTallStays             = 1.25                // and after a sign one smaller than that where a drain
 	rivalStays                 = 0.75                // leaves so much of it
 	rivalLowest                = time.Minute         // how long the least delay is remembered for that,
 	rivalLowestActive          = 4 * rivalLowest     // and beside rivals

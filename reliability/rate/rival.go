@@ -99,7 +99,8 @@ func (c *Controller) tall(delay time.Duration) bool {
 func (c *Controller) above(delay time.Duration) float64 { return seconds(delay - c.lowest.value()) }
 
 // kin reports whether the queue may be one of flows of our own kind: it is no greater.
-// These drain together, so one that hardly moved when we drained is sooner another's.
+// These drain together, so after a first sign one that hardly moved when we drained is
+// sooner another's.
 func (c *Controller) kin() bool {
 	d, s := &c.drain, &c.rival.shift
 	most := max(c.least, d.beforeDelay)
@@ -107,7 +108,7 @@ func (c *Controller) kin() bool {
 		most = max(most, s.most)
 	}
 	tall := rivalTall
-	if !d.active && d.judge == 0 && d.least > rivalStays*d.before {
+	if c.rival.failed > 0 && !d.active && d.judge == 0 && d.least > rivalStays*d.before {
 		tall = rivalTallStays
 	}
 	return c.above(most) <= tall*c.ownQueue()

@@ -161,21 +161,28 @@ func TestOverrun(t *testing.T) {
 	}
 }
 
-// G-4: a queue that is a little greater than one of our own kind is a sign of others
-// where a drain left most of it: flows of our own kind drain together.
+// G-4: a queue that is a little greater than one of our own kind is another sign of
+// others where a drain left most of it: flows of our own kind drain together.
 func TestKinDrainTogether(t *testing.T) {
 	for _, c := range []struct {
 		name       string
+		signs      int
 		tall, left float64 // the queue in units of q*, and what the drain left of it
 		want       bool
-	}{{"half left", 1.4, 0.5, false}, {"nearly all left", 1.4, 0.85, true}, {"as small as ours", 1.1, 0.85, false}, {"tall", 1.8, 0.5, true}} {
+	}{
+		{"half left", 1, 1.4, 0.5, false},
+		{"nearly all left", 1, 1.4, 0.85, true},
+		{"no sign before", 0, 1.4, 0.85, false},
+		{"as small as ours", 1, 1.1, 0.85, false},
+		{"tall", 0, 1.8, 0.5, true},
+	} {
 		x := rivalry(25 * time.Millisecond)
-		x.rival = rival{}
+		x.rival = rival{failed: c.signs, failAt: 50 * time.Second}
 		queue := c.tall * x.ownQueue()
 		x.least = x.lowest.value() + duration(queue)
 		x.drain = drain{before: queue, beforeDelay: x.least, least: c.left * queue}
 		x.onRival(time.Minute, 1)
-		if sign := x.rival.failed > 0; sign != c.want {
+		if sign := x.rival.failed > c.signs; sign != c.want {
 			t.Errorf("%s: a sign %v", c.name, sign)
 		}
 	}
