@@ -88,6 +88,9 @@ func (c *Controller) followDrain() {
 		return
 	}
 	d.next = newest.at + c.drainPeriod()
+	if c.rival.shift.recent(newest.at) { // whether the path is longer must not wait for them
+		d.next = min(d.next, d.refilled+c.drainPeriod())
+	}
 }
 
 // drainPeriod is the time from one drain to the next.

@@ -34,6 +34,7 @@ type rival struct {
 	clear        stretch       // what got through before that
 	best         float64       // greatest estimate lately, bytes/s
 	testAt       time.Duration // next drain
+	empty        bool          // the last one emptied the queue
 }
 
 // onFullDrain draws the conclusion from a drain that left the queue as it was.
@@ -47,7 +48,7 @@ func (c *Controller) onFullDrain(at time.Duration) {
 	}
 	r := &c.rival
 	if r.active {
-		r.testAt = at + rivalTest
+		r.empty, r.testAt = false, at+rivalTest
 		return
 	}
 	if (r.failed > 0 && at-r.failAt < rivalMemory) || r.shift.recent(at) {
@@ -68,16 +69,22 @@ func (c *Controller) onFullDrain(at time.Duration) {
 	c.takeLonger(at)
 }
 
-// onEmptyDrain notes that the queue is ours alone.
+// onEmptyDrain notes that the queue is ours alone. Beside others that takes two drains:
+// another may have backed off just when we drained.
 func (c *Controller) onEmptyDrain(at time.Duration) {
 	r := &c.rival
-	if r.active && c.drain.least > max(rivalGone*c.target, seconds(targetMin)/2) {
-		return // another has just backed off, and is still there
+	if !r.active {
+		r.failed = 0
+		return
 	}
-	r.failed = 0
-	if r.active {
+	gone := c.drain.least <= max(rivalGone*c.target, seconds(targetMin)/2)
+	switch {
+	case gone && r.empty:
 		c.endRival(at)
+	case gone:
+		r.testAt = at + rivalHurry
 	}
+	r.empty = gone
 }
 
 // endRival ends the competition.

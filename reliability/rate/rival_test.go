@@ -214,3 +214,46 @@ func TestGoneShiftIsASign(t *testing.T) {
 		}
 	}
 }
+
+// G-4: a queue that is empty once may be that of another who has just backed off.
+func TestEmptyTwice(t *testing.T) {
+	x := rivalry(25 * time.Millisecond)
+	for i, c := range []struct {
+		left   float64 // in seconds
+		active bool
+	}{{0, true}, {0.01, true}, {0, true}, {0, false}} {
+		x.target, x.drain.least = 0.01, c.left
+		at := time.Duration(i+1) * time.Minute
+		x.onEmptyDrain(at)
+		if x.rival.active != c.active {
+			t.Errorf("drain %d: competing %v", i+1, x.rival.active)
+		}
+		if soon := x.rival.testAt == at+rivalHurry; soon != (c.left == 0 && c.active) {
+			t.Errorf("drain %d: the next soon %v", i+1, soon)
+		}
+	}
+}
+
+// G-3: drains of others put off our own, but not the one that shows whether the path
+// is longer.
+func TestLongerPathIsNotPutOff(t *testing.T) {
+	for _, longer := range []bool{false, true} {
+		x := rivalry(25 * time.Millisecond)
+		x.rival, x.target = rival{}, 0.01
+		if longer {
+			x.rival.shift = shift{by: 0.01}
+		}
+		x.drain.refilled, x.drain.next = time.Second, 10*time.Second
+		x.jitter = jitter{mean: 0.02}
+		x.queue = 0
+		x.history.add(sample{record: record{at: 4 * time.Second}})
+		x.followDrain()
+		want := 4*time.Second + x.drainPeriod()
+		if longer {
+			want = time.Second + x.drainPeriod()
+		}
+		if x.drain.next != want {
+			t.Errorf("longer %v: the next drain at %v, want %v", longer, x.drain.next, want)
+		}
+	}
+}
