@@ -49,7 +49,7 @@ func (o *ordered) receive(in *intake, at time.Duration, h header, body []byte) R
 		o.seen.mark(o.next + uint64(ahead))
 	}
 	if ahead > 0 || in.full() {
-		return o.keep(in, at, h, body)
+		return o.keep(in, at, ahead, h.flags, body)
 	}
 	// The ring cannot hold this segment: drain takes what is next at once,
 	// unless the ready queue is full, and ReadUnit makes up for that.
@@ -152,9 +152,8 @@ func (o *ordered) dropUnit(in *intake) {
 	}
 }
 
-// keep stores a segment that cannot be delivered yet.
-func (o *ordered) keep(in *intake, at time.Duration, h header, body []byte) Reason {
-	ahead := distance(o.next, h.seq)
+// keep stores a segment that cannot be delivered yet, so far ahead of next.
+func (o *ordered) keep(in *intake, at time.Duration, ahead int64, flags uint8, body []byte) Reason {
 	if ahead >= maxAhead {
 		return ReasonOverflow
 	}
@@ -171,7 +170,7 @@ func (o *ordered) keep(in *intake, at time.Duration, h header, body []byte) Reas
 		return o.noRoom(in)
 	}
 	b.b = append(b.b, body...)
-	b.flags, b.at, b.shows = h.flags, at, seq >= o.high
+	b.flags, b.at, b.shows = flags, at, seq >= o.high
 	o.high = max(o.high, seq+1)
 	o.ring[seq&uint64(len(o.ring)-1)] = b
 	o.held++

@@ -26,6 +26,9 @@ type txSymbol struct {
 	have   bool // a receipt shows it
 }
 
+// bytes are those of the symbol itself.
+func (y *txSymbol) bytes() []byte { return y.coded[:len(y.coded)-rlc.MarkerLen] }
+
 // txBlock is the sender's knowledge of one block.
 type txBlock struct {
 	symbols   []txSymbol
@@ -149,7 +152,7 @@ func (s *blockStore) commit(at time.Duration, n newSymbol) Transmission {
 	if len(b.symbols) >= b.limit {
 		s.close(id)
 	}
-	return Transmission{block: id, index: uint16(len(b.symbols) - 1), valid: true}
+	return Transmission{block: id, index: uint8(len(b.symbols) - 1), valid: true}
 }
 
 // sending is how a transmission related to what was known when it left.
@@ -199,7 +202,7 @@ func (s *blockStore) choose(id uint64, uncoded bool) Transmission {
 	if best < 0 {
 		return Transmission{}
 	}
-	return Transmission{block: id, index: uint16(best), valid: true}
+	return Transmission{block: id, index: uint8(best), valid: true}
 }
 
 // setDeficit notes how many symbols the receiver lacks.

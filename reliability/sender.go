@@ -94,7 +94,7 @@ func NewSender(now time.Time, cfg SenderConfig) *Sender {
 // none.
 type Transmission struct {
 	block  uint64
-	index  uint16 // of the source symbol
+	index  uint8 // of the source symbol
 	repair bool
 	valid  bool
 }
@@ -206,7 +206,7 @@ func (s *Sender) FrameLen(t Transmission) int {
 	if t.repair {
 		return RepairHeaderLen + b.longest
 	}
-	return SourceHeaderLen + len(b.symbols[t.index].coded) - rlc.MarkerLen
+	return SourceHeaderLen + len(b.symbols[t.index].bytes())
 }
 
 // AppendFrame appends the SOURCE or REPAIR frame of t to the datagram NextPN, and to
@@ -222,10 +222,9 @@ func (s *Sender) AppendFrame(dst []byte, t Transmission) []byte {
 		}
 		return s.coder.Append(dst, b.longest)
 	}
-	coded := b.symbols[t.index].coded
 	f := Source{
-		Class: b.class, Block: uint32(t.block), Index: uint8(t.index),
-		Last: b.closed && int(t.index) == len(b.symbols)-1, Symbol: coded[:len(coded)-rlc.MarkerLen],
+		Class: b.class, Block: uint32(t.block), Index: t.index,
+		Last: b.closed && int(t.index) == len(b.symbols)-1, Symbol: b.symbols[t.index].bytes(),
 	}
 	return f.Append(dst)
 }
