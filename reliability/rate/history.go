@@ -88,6 +88,21 @@ func (h *history) slope(busy, window time.Duration) (span, bool) {
 	return span{rate: float64(late.bytes-early.bytes) / seconds(length), length: length, flat: seconds(most - least)}, true
 }
 
+// idled reports whether the sender had nothing to send between the newest arrivals.
+func (h *history) idled(window time.Duration) bool {
+	newest := h.back(0)
+	for i := range h.kept() {
+		s := h.back(i)
+		if s.idles != newest.idles {
+			return true
+		}
+		if newest.arrival-s.arrival > window {
+			break
+		}
+	}
+	return false
+}
+
 // covers reports whether the link was busy from the arrival of s to that of a later
 // sample: this one left before s had left the queue.
 func (s *sample) covers(later *sample, base time.Duration) bool {

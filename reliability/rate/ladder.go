@@ -213,14 +213,11 @@ func (c *Controller) judgeUp(at time.Duration, level *stretch) {
 // sameLevel refines the reference, and tests another level when it is time.
 func (c *Controller) sameLevel(at time.Duration, level *stretch) {
 	l := &c.ladder
-	old, kept := l.reference, 0.7
+	kept := 0.7
 	if l.assumed {
 		kept, l.assumed = 0, false // this is the first measurement
 	}
-	l.reference = stretch{
-		sent: old.sent*kept + level.sent, arrived: old.arrived*kept + level.arrived,
-		bytes: old.bytes*kept + level.bytes, time: old.time*kept + level.time,
-	}
+	l.reference.add(level, kept)
 	if c.queue >= visibleShare*c.target && !l.shallow {
 		return
 	}

@@ -225,7 +225,8 @@ const (
 	rivalLowestActive          = 4 * rivalLowest     // and beside rivals
 	rivalShort, rivalShortRTTs = 4 * time.Second, 20 // with no greater one: they are gone
 	rivalFloodRTTs             = 3                   // with a full buffer that loses
-	rivalLoss                  = 0.02                // so much more than before
+	rivalLoss                  = 0.02                // so much more than before,
+	rivalClear                 = 1000                // which so many datagrams tell: some dozens would wear it down
 )
 
 // The queue grows while the rate falls (G-4).

@@ -54,26 +54,33 @@ func fillHistory(c *Controller, queue time.Duration, sent float64) {
 	}
 }
 
-// G-1: the slope must not raise the estimate while the queue exceeds its target.
+// G-1: the slope must not raise the estimate while the queue exceeds its target, nor
+// where the application sends in bursts.
 func TestSlopeDoesNotRaiseAboveTarget(t *testing.T) {
 	for _, c := range []struct {
 		queue   time.Duration
 		sent    float64 // bytes/s
 		rises   bool
 		falls   bool
+		idle    int // datagrams before the newest when the sender had nothing to send; 0: never
 		comment string
 	}{
-		{10 * time.Millisecond, 3.75e6, true, false, "queue below target, slope above estimate"},
-		{30 * time.Millisecond, 3.75e6, false, false, "queue above target, slope above estimate"},
-		{14 * time.Millisecond, 1.25e6, false, true, "queue at target, slope below estimate"},
-		{30 * time.Millisecond, 1.25e6, false, false, "a queue that stands still is no queue"},
-		{1 * time.Millisecond, 1.25e6, false, false, "no queue: the slope is the send rate"},
+		{10 * time.Millisecond, 3.75e6, true, false, 0, "queue below target, slope above estimate"},
+		{10 * time.Millisecond, 3.75e6, false, false, 15, "the same, in a burst"},
+		{14 * time.Millisecond, 1.25e6, false, true, 15, "queue at target, slope below estimate, in a burst"},
+		{30 * time.Millisecond, 3.75e6, false, false, 0, "queue above target, slope above estimate"},
+		{14 * time.Millisecond, 1.25e6, false, true, 0, "queue at target, slope below estimate"},
+		{30 * time.Millisecond, 1.25e6, false, false, 0, "a queue that stands still is no queue"},
+		{1 * time.Millisecond, 1.25e6, false, false, 0, "no queue: the slope is the send rate"},
 	} {
 		x := New(at(0), Config{})
 		x.phase, x.estimate, x.last = Run, 2.5e6, time.Second
 		x.follow.first = x.estimate
 		x.base.reset(0, 20*time.Millisecond)
 		fillHistory(x, c.queue, c.sent)
+		for i := range c.idle {
+			x.history.back(i).idles++
+		}
 		x.target = x.wanted()
 		x.queue = seconds(c.queue)
 		x.followSlope(0.1)

@@ -234,7 +234,7 @@ func (c *Controller) watchFull(at time.Duration) {
 	// What loses more than before is no measure, though the buffer seems not to be full:
 	// flows of our own kind that all compete would lose ever more, and find it usual.
 	if s := c.totals.newest.since(&r.from); full && s.sent >= excessSent && !c.losesMore(&s, &r.clear, excessSigmas) {
-		r.clear = s
+		r.clear.add(&s, min(max(rivalClear-s.sent, 0)/max(r.clear.sent, 1), 1))
 	}
 	r.full, r.from = full, c.totals.newest
 }

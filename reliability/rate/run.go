@@ -55,7 +55,8 @@ func (c *Controller) loopTime() float64 {
 
 // followSlope moves the estimate to what the bottleneck takes (G-1). It must not
 // rise while the queue is above its target: under tail drop the slope is the
-// send rate.
+// send rate. Nor by what an application sends in bursts: beside others a burst gets
+// more than its flow's share while it lasts.
 func (c *Controller) followSlope(dt float64) {
 	busy := c.base.value() + duration(c.busyAt())
 	window := max(c.roundTrip(), slopeWindow)
@@ -71,7 +72,7 @@ func (c *Controller) followSlope(dt float64) {
 	if s.rate < c.estimate && c.queue > flatQueue*c.target && s.flat < c.stillness() {
 		return // the delay is not ours, and the slope is the send rate
 	}
-	if s.rate > c.estimate && (c.queue > estimateNoRise*c.target || c.follow.marks+c.roundTrip() > c.last) {
+	if s.rate > c.estimate && (c.queue > estimateNoRise*c.target || c.follow.marks+c.roundTrip() > c.last || c.history.idled(window)) {
 		return
 	}
 	k := min(1, estimateGain*dt/c.loopTime())

@@ -76,6 +76,14 @@ func (s *stretch) share() float64 {
 	return s.arrived / s.sent
 }
 
+// add joins a stretch to so much of s.
+func (s *stretch) add(t *stretch, kept float64) {
+	*s = stretch{
+		sent: kept*s.sent + t.sent, arrived: kept*s.arrived + t.arrived,
+		bytes: kept*s.bytes + t.bytes, time: kept*s.time + t.time,
+	}
+}
+
 // variance is that of the share, were the losses independent (Laplace's rule).
 func (s *stretch) variance() float64 {
 	p := (s.arrived + 1) / (s.sent + 2)
