@@ -88,7 +88,7 @@ func (h *history) slope(busy, window time.Duration) (span, bool) {
 	return span{rate: float64(late.bytes-early.bytes) / seconds(length), length: length, flat: seconds(most - least)}, true
 }
 
-// idled reports whether the sender had nothing to send between the newest arrivals.
+// idled reports whether the sender had nothing to send between the arrivals of the window.
 func (h *history) idled(window time.Duration) bool {
 	newest := h.back(0)
 	for i := range h.kept() {
