@@ -28,7 +28,7 @@ func FuzzSender(f *testing.F) {
 					s.OnSent(now, 100, tr)
 				}
 			case 1:
-				if tr := s.Next(now, [NumClasses]bool{}); tr.Some() {
+				if tr := s.Next(now, [NumClasses]bool{}, 0); tr.Some() {
 					_ = s.AppendFrame(nil, tr.Transmission)
 					s.OnSent(now, 100, tr.Transmission)
 				}

@@ -21,7 +21,7 @@ func TestHead(t *testing.T) {
 		bulk := [NumClasses]bool{Bulk: true}
 		// step sends one datagram and reports whether it was a new symbol.
 		step := func(now time.Time) bool {
-			choice := s.Next(now, bulk)
+			choice := s.Next(now, bulk, 0)
 			if choice.Open {
 				copy(s.Buffer(), make([]byte, 1000))
 				choice.Transmission = s.Commit(now, Bulk, 1000, 0)

@@ -89,10 +89,12 @@ const (
 	pacerCatchUp = 5 * time.Millisecond
 )
 
-// Shares of the return path that receipts may take.
+// What receipts may take of the return path: their share of it, and where data
+// waits to go the same way the number of periods between two of them.
 const (
 	receiptShareLoaded = 0.02
 	receiptShareIdle   = 0.50
+	loadedPeriods      = 4
 )
 
 // Relations between limits, checked at compile time.

@@ -28,16 +28,17 @@ type Choice struct {
 }
 
 // Next decides what the next datagram carries; waiting tells the classes that
-// have something for a new symbol. It is the need rule, one rule for
+// have something for a new symbol, queued how many bytes wait in all. It is the need rule, one rule for
 // resending, redundancy and flooding: the oldest block of a class with
 // P(Bin(n, 1-p) < d) ≥ θ comes first, where n datagrams are in flight for it, a
 // share p of them is lost, and d symbols are missing. Else it is the turn of a
 // new symbol, and with nothing to send of what is in flight already.
-func (s *Sender) Next(now time.Time, waiting [NumClasses]bool) Choice {
+func (s *Sender) Next(now time.Time, waiting [NumClasses]bool, queued int) Choice {
 	at := now.Sub(s.start)
 	s.store.release()
 	open := s.CanOpen()
 	s.backlog = open && (waiting[Deadline] || waiting[Bulk])
+	s.demand = s.demandOf(queued)
 	s.pause.look(at, waiting[Bulk], s.rtt.value())
 	for class := range Class(NumClasses) {
 		if t := s.needed(at, class); t.valid {
@@ -129,7 +130,7 @@ func (s *Sender) theta(b *txBlock) float64 {
 	case b.head:
 		return needHead
 	}
-	theta, p := s.price.bulk(), s.loss.value()
+	theta, p := s.price.bulk()*s.demand, s.loss.value()
 	for range min(b.attempts, lateAttempts) {
 		theta *= max(latePrice, p*p, s.loss.memory())
 	}

@@ -25,7 +25,7 @@ func TestOnce(t *testing.T) {
 	sends := map[uint64]int{}
 	for now.Before(start.Add(2 * time.Second)) {
 		s.HandleTimeout(now)
-		if c := s.Next(now, [NumClasses]bool{}); c.Some() {
+		if c := s.Next(now, [NumClasses]bool{}, 0); c.Some() {
 			sends[c.Block()]++
 			s.OnSent(now, 100, c.Transmission)
 		}
@@ -65,10 +65,10 @@ func TestCommitUntil(t *testing.T) {
 		for ; given < 3*time.Second && s.OldestBlock() == 0; given += time.Millisecond {
 			at := now.Add(given)
 			s.HandleTimeout(at)
-			if x := s.Next(at, [NumClasses]bool{}); x.Some() {
+			if x := s.Next(at, [NumClasses]bool{}, 0); x.Some() {
 				s.OnSent(at, 100, x.Transmission)
 			}
-			s.Next(at, [NumClasses]bool{})
+			s.Next(at, [NumClasses]bool{}, 0)
 		}
 		if d := given - c.want; d < 0 || d > 5*time.Millisecond {
 			t.Errorf("%s: given up after %v, want %v", name, given, c.want)

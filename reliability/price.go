@@ -22,7 +22,7 @@ const (
 	priceSettling             = 50
 	// latePrice is the least share of θ that a block pays after each attempt
 	// in vain, for the first lateAttempts of them.
-	latePrice, lateAttempts = 1.0 / 3, 3
+	latePrice, lateAttempts = 0.4, 3
 	// blockSigmas is K in standard deviations of what arrives of one round
 	// trip of datagrams: the end of a block wastes about half of one, so this
 	// sets the waste, and a longer block only delays. Where what arrives in
@@ -38,6 +38,8 @@ const (
 	// while more data waited for patience to move: of a flow that is idle, or
 	// opens its window yet, spare capacity tells nothing.
 	patienceBusy = 0.3
+	// demandMin is the least share of θ that bulk pays where little waits.
+	demandMin = 0.2
 	// blockShare is the part of what arrives in a round trip below which a
 	// block is not shortened: the repair of one that fails takes the whole.
 	blockShare = 4
@@ -99,6 +101,14 @@ func (s *Sender) wasteTarget() float64 {
 	datagram := 8 * fullDatagram / float64(s.Capacity()) // seconds
 	block := float64(s.blockLimit()) * datagram / max(1-s.loss.value(), 0.01)
 	return wasteFast + (wasteSlow-wasteFast)*min(block/slowBlock.Seconds(), 1)
+}
+
+// demandOf is what waits as a share of what arrives in a round trip, demandMin … 1.
+// Less than that will have left before receipts and acknowledgements bring more, so
+// a part of the capacity will be to spare, and costs less already.
+func (s *Sender) demandOf(queued int) float64 {
+	fill := float64(s.Capacity()) / 8 * s.rtt.value().Seconds() * (1 - s.loss.value())
+	return min(max(float64(queued)/max(fill, 1), demandMin), 1)
 }
 
 // bulk is θ of a bulk block.

@@ -1,6 +1,7 @@
 package reliability
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -19,6 +20,23 @@ func TestAttemptsPayLess(t *testing.T) {
 	}
 	if theta := s.theta(&txBlock{class: Bulk, attempts: lateAttempts + 1}); theta != last {
 		t.Errorf("the price falls without end, to %.3f", theta)
+	}
+}
+
+// TestLittleWaits: bulk pays less where less waits than arrives in a round trip, but
+// not less than a share.
+func TestLittleWaits(t *testing.T) {
+	s := NewSender(time.Unix(0, 0), SenderConfig{Rate: fixed(1e7), Redundancy: Auto})
+	arrives := 1e7 / 8 * s.RTT().Seconds() * (1 - lossGuess)
+	full := s.theta(&txBlock{class: Bulk})
+	for _, c := range []struct{ waits, share float64 }{{0, demandMin}, {0.5, 0.5}, {1, 1}, {100, 1}} {
+		s.Next(time.Unix(0, 0), [NumClasses]bool{}, int(c.waits*arrives))
+		if got := s.theta(&txBlock{class: Bulk}) / full; math.Abs(got-c.share) > 0.01 {
+			t.Errorf("with %.1f round trips of data the share is %.2f, want %.2f", c.waits, got, c.share)
+		}
+		if got := s.theta(&txBlock{class: Interactive}); got != needInteractive {
+			t.Errorf("with %.1f round trips of data interactive pays %v", c.waits, got)
+		}
 	}
 }
 

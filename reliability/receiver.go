@@ -360,7 +360,7 @@ func (r *Receiver) ReceiptDeadline(loaded bool) time.Time {
 	share := receiptShareIdle
 	if loaded {
 		share = receiptShareLoaded
-		gap *= 2
+		gap *= loadedPeriods
 	}
 	switch {
 	case r.haste == atOnce, r.haste == atOnceIdle && !loaded:

@@ -60,6 +60,7 @@ type Sender struct {
 
 	// What may be sent in advance.
 	backlog bool    // new data waits
+	demand  float64 // how much of it, see demandOf
 	credit  float64 // datagrams in advance that the cap allows
 	urgent  float64 // bytes that the interactive class may send in advance
 
@@ -84,7 +85,8 @@ func NewSender(now time.Time, cfg SenderConfig) *Sender {
 	}
 	control := rate.New(now, cfg.Rate)
 	return &Sender{
-		price: price{theta: priceFirst, patience: patienceFirst, gain: priceGainFirst}, credit: cfg.Redundancy * redundancyCredit,
+		demand: 1,
+		price:  price{theta: priceFirst, patience: patienceFirst, gain: priceGainFirst}, credit: cfg.Redundancy * redundancyCredit,
 		cfg: cfg, start: now, rate: control, pacer: pacer{rate: control.Rate(now)},
 		store: newBlockStore(), log: newTransmissionLog(),
 	}

@@ -92,7 +92,7 @@ func (p *pair) send() {
 	for p.tx.CanSend(p.now) {
 		var waiting [NumClasses]bool
 		waiting[p.opt.class] = p.created < p.opt.symbols && !p.now.Before(p.next)
-		c := p.tx.Next(p.now, waiting)
+		c := p.tx.Next(p.now, waiting, math.MaxInt)
 		t := c.Transmission
 		if c.Open {
 			buf := p.tx.Buffer()

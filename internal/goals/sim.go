@@ -203,7 +203,7 @@ func (s *sim) send() (idle bool) {
 		due := s.mode == lone && !s.now.Before(s.message)
 		c := s.tx.Next(s.now, [reliability.NumClasses]bool{
 			reliability.Interactive: due, reliability.Bulk: s.mode != lone,
-		})
+		}, math.MaxInt)
 		t := c.Transmission
 		if c.Open {
 			if due {

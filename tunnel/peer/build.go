@@ -52,7 +52,11 @@ func (p *Peer) pollSession(buf []byte) int {
 	b.appendReceipt()
 	b.appendLadder()
 	b.appendPathControl()
-	b.appendSymbol()
+	if b.sharesDatagram(empty) {
+		b.appendSymbol()
+	} else {
+		b.appendEcho()
+	}
 	if len(b.dst) == empty {
 		s.sender.OnIdle()
 		return 0
@@ -99,6 +103,30 @@ func (b *builder) appendPathControl() {
 	}
 }
 
+// sharesDatagram reports whether a symbol should follow the frames behind the first
+// empty bytes.
+func (b *builder) sharesDatagram(empty int) bool {
+	sender := b.s.sender
+	if !b.p.loaded() || sender.Measuring() {
+		return true
+	}
+	return sharingPays(len(b.dst)-empty, b.p.path.overhead()+empty+tagLen, sender.Loss())
+}
+
+// sharingPays reports whether frames cost less before a symbol than in a datagram of
+// their own, which costs its headers. A new symbol is shorter for them, but its
+// block's repairs are not: 1/(1-p) times their size is lost to it.
+func sharingPays(frames, headers int, p float64) bool {
+	return float64(frames)*p <= float64(headers)*(1-p)
+}
+
+// appendEcho appends an echo where one is due.
+func (b *builder) appendEcho() {
+	if b.s.sender.EchoDue(b.p.now) && len(b.dst)+reliability.EchoLen <= b.limit {
+		b.dst = b.s.sender.AppendEcho(b.p.now, b.dst)
+	}
+}
+
 // appendSymbol appends the most urgent symbol, and an echo where one is due and
 // there is room for both. A symbol that is resent and does not fit beside the
 // frames before it goes alone, in the next datagram.
@@ -134,7 +162,7 @@ func (b *builder) chooseSymbol(room int) reliability.Transmission {
 	if data {
 		waiting[b.classOfHead(c)] = true
 	}
-	choice := b.s.sender.Next(b.p.now, waiting)
+	choice := b.s.sender.Next(b.p.now, waiting, b.p.queue.Bytes())
 	switch {
 	case !choice.Open:
 		return choice.Transmission
