@@ -132,7 +132,7 @@ func (s *Sender) theta(b *txBlock) float64 {
 	}
 	theta, p := s.price.bulk()*s.demand, s.loss.value()
 	for range min(b.attempts, lateAttempts) {
-		theta *= max(latePrice, p*p, s.loss.memory())
+		theta *= max(latePrice, p*max(p, lateOdds), s.loss.memory())
 	}
 	return theta
 }

@@ -21,8 +21,9 @@ const (
 	priceGain, priceGainFirst = 0.2, 0.8
 	priceSettling             = 50
 	// latePrice is the least share of θ that a block pays after each attempt
-	// in vain, for the first lateAttempts of them.
-	latePrice, lateAttempts = 0.4, 3
+	// in vain, for the first lateAttempts of them; lateOdds is the least that
+	// the loss is multiplied by for it.
+	latePrice, lateOdds, lateAttempts = 0.1, 0.8, 3
 	// blockSigmas is K in standard deviations of what arrives of one round
 	// trip of datagrams: the end of a block wastes about half of one, so this
 	// sets the waste, and a longer block only delays. Where what arrives in
