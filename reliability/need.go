@@ -28,11 +28,12 @@ type Choice struct {
 }
 
 // Next decides what the next datagram carries; waiting tells the classes that
-// have something for a new symbol, queued how many bytes wait in all. It is the need rule, one rule for
-// resending, redundancy and flooding: the oldest block of a class with
-// P(Bin(n, 1-p) < d) ≥ θ comes first, where n datagrams are in flight for it, a
-// share p of them is lost, and d symbols are missing. Else it is the turn of a
-// new symbol, and with nothing to send of what is in flight already.
+// have something for a new symbol, queued how many bytes wait in all. It is the
+// need rule, one rule for resending, redundancy and flooding: the oldest
+// block of a class with P(Bin(n, 1-p) < d) ≥ θ comes first, where n datagrams are
+// in flight for it, a share p of them is lost, and d symbols are missing. Else it
+// is the turn of a new symbol, and with nothing to send of what is in flight
+// already.
 func (s *Sender) Next(now time.Time, waiting [NumClasses]bool, queued int) Choice {
 	at := now.Sub(s.start)
 	s.store.release()

@@ -85,8 +85,8 @@ func NewSender(now time.Time, cfg SenderConfig) *Sender {
 	}
 	control := rate.New(now, cfg.Rate)
 	return &Sender{
-		demand: 1,
-		price:  price{theta: priceFirst, patience: patienceFirst, gain: priceGainFirst}, credit: cfg.Redundancy * redundancyCredit,
+		price:  price{theta: priceFirst, patience: patienceFirst, gain: priceGainFirst},
+		credit: cfg.Redundancy * redundancyCredit, demand: 1,
 		cfg: cfg, start: now, rate: control, pacer: pacer{rate: control.Rate(now)},
 		store: newBlockStore(), log: newTransmissionLog(),
 	}
