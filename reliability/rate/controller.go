@@ -188,7 +188,7 @@ func (c *Controller) OnSent(now time.Time, pn uint64, size int, limited, eliciti
 	c.due = at + duration(float64(size)/c.silence.damp(max(gainMin*c.estimate, c.floor)))
 	c.silence.onSent(at, pn, eliciting)
 	if c.phase == Startup {
-		c.startup.left -= float64(size)
+		c.startup.onSent(pn, size, c.log.idles)
 	}
 }
 

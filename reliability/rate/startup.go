@@ -25,6 +25,7 @@ type startup struct {
 
 	round     uint64 // first packet number of this round
 	roundAt   time.Duration
+	idles     uint32 // of its first datagram
 	from      mark // first mark of the round
 	marked    bool
 	reference stretch // what arrives at rates that are fine
@@ -121,6 +122,14 @@ func (c *Controller) slowStart(at time.Duration) float64 {
 	}
 	through := c.history.back(0).bytes
 	return slowStartFirst*c.full + float64(through-min(through, c.startup.begun)) - float64(c.log.bytes-through)
+}
+
+// onSent takes a datagram of its bytes from the burst.
+func (s *startup) onSent(pn uint64, size int, idles uint32) {
+	s.left -= float64(size)
+	if pn == s.round {
+		s.idles = idles
+	}
 }
 
 // onSample notes an arrival with its burst.
@@ -252,7 +261,7 @@ func (c *Controller) judgeBursts(at time.Duration) {
 	round := newest.since(&s.from)
 	// STARTUP sees the queue of others as well as jitter, HELLO is too short for that.
 	noise := max(seconds(startNoise), 2*c.hello.spread)
-	limited := newest.idles != s.from.idles // what is delivered then is what was there to send
+	limited := newest.idles != s.idles // what is delivered then is what was there to send
 	d := c.dispersion(noise, limited)
 	independent := lossMeter{} // the tail of each burst is lost, which is no trait of the path
 	if rate, ok := c.carried(noise); ok {

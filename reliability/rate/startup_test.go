@@ -44,6 +44,30 @@ func TestShortBurstInQueue(t *testing.T) {
 	}
 }
 
+// So it is also where the first report of a round speaks of several of them.
+func TestShortBurstsInFirstReport(t *testing.T) {
+	const trip, ms = 40 * time.Millisecond, time.Millisecond
+	p := newPath(Config{}, 10_000, trip/2, 0)
+	p.run(100 * time.Millisecond) // HELLO
+	c, now := p.c, p.now+time.Second
+	c.beginRound(now)
+	for i := range uint64(30) { // two bursts of 15
+		if i == 15 {
+			now += 3 * ms
+		}
+		c.OnSent(at(now), p.pn+i, fullDatagram, i%15 == 0, true)
+	}
+	// The second datagram of each arrives after those before it.
+	arrival := uint32((now + trip/2 + 35*ms + 77*time.Hour).Microseconds())
+	c.OnReceipt(at(now+trip+35*ms), &Report{
+		Largest: p.pn + 16, Arrival: arrival, Datagrams: p.arrived + 17,
+		Epochs: []Epoch{{FirstPN: 15, LastPN: 15, FirstTime: uint16(4 * ms / unit), LastTime: uint16(4 * ms / unit)}},
+	})
+	if c.Phase() != Startup {
+		t.Errorf("%v with %.1f Mbit/s", c.Phase(), float64(c.Estimate())/1e6)
+	}
+}
+
 // G-3: an application that sends little at a time does not make STARTUP run away,
 // however fast each of its bursts leaves.
 func TestTrickleKeepsStartup(t *testing.T) {
