@@ -16,7 +16,7 @@ const (
 	// a decoded block makes acknowledgements come, there are shorter ones.
 	headPause = 0.3
 	// needHead is θ of a head.
-	needHead = 0.01
+	needHead = 0.05
 )
 
 // pauseMeter finds the bursts of bulk.

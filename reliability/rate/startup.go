@@ -26,7 +26,7 @@ type startup struct {
 	round     uint64 // first packet number of this round
 	roundAt   time.Duration
 	idles     uint32 // of its first datagram
-	from      mark // first mark of the round
+	from      mark   // first mark of the round
 	marked    bool
 	reference stretch // what arrives at rates that are fine
 	partial   bool    // it is HELLO's, of which some is still on its way
