@@ -12,9 +12,12 @@ const (
 	// headSymbols are enough for two segments, which are acknowledged at once
 	// (RFC 5681 section 4.2).
 	headSymbols = 4
-	// headPause is the least pause in round trips: between the clumps in which
-	// a decoded block makes acknowledgements come, there are shorter ones.
-	headPause = 0.3
+	// headPause is the least pause in round trips, and headPauseMost the longest
+	// that is asked for: between the clumps in which a decoded block makes
+	// acknowledgements come, there are shorter ones. Over a long path those of
+	// several flows leave no long ones.
+	headPause     = 0.3
+	headPauseMost = 20 * time.Millisecond
 	// needHead is θ of a head.
 	needHead = 0.05
 )
@@ -30,7 +33,7 @@ func (m *pauseMeter) look(at time.Duration, waiting bool, rtt time.Duration) {
 	if !waiting {
 		return
 	}
-	if at-m.waited > time.Duration(headPause*float64(rtt)) {
+	if at-m.waited > min(time.Duration(headPause*float64(rtt)), headPauseMost) {
 		m.over = true
 	}
 	m.waited = at

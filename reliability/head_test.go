@@ -15,6 +15,7 @@ func TestHead(t *testing.T) {
 		ahead bool // copies before the fifth symbol
 	}{
 		{"after a pause", 500 * time.Millisecond, true},
+		{"after a short one, over a long path", 30 * time.Millisecond, true},
 		{"without one", time.Millisecond, false},
 	} {
 		s := NewSender(start, SenderConfig{Rate: fixed(50_000_000), Redundancy: Auto})
