@@ -85,21 +85,51 @@ func TestLastSegment(t *testing.T) {
 	want := header{id: 0x10001, seq: 7, flags: flagFirst | flagToEnd}
 	first := append(appendHeader(nil, header{id: 0x10001, seq: 6, flags: flagLast}, 2), 1, 2)
 	b := append(appendHeader(first, want, 3), 3, 4, 5)
-	if len(b) != SegmentHeaderLen+2+LastSegmentHeaderLen+3 {
+	if len(b) != SegmentHeaderLen+2+SegmentHeaderLen-LengthLen+3 {
 		t.Errorf("%d bytes", len(b))
 	}
-	_, _, rest, err := parseSegment(b)
+	_, _, rest, err := parseSegment(b, header{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, body, rest, err := parseSegment(rest)
+	last := rest
+	h, body, rest, err := parseSegment(rest, header{})
 	if err != nil || h != want || !bytes.Equal(body, []byte{3, 4, 5}) || len(rest) != 0 {
 		t.Errorf("parsed %+v %x %x %v", h, body, rest, err)
 	}
-	for n := range LastSegmentHeaderLen {
-		if _, _, _, err := parseSegment(b[len(b)-LastSegmentHeaderLen-3:][:n]); !errors.Is(err, ErrTruncated) {
+	for n := range SegmentHeaderLen - LengthLen {
+		if _, _, _, err := parseSegment(last[:n], header{}); !errors.Is(err, ErrTruncated) {
 			t.Errorf("cut to %d bytes: %v", n, err)
 		}
+	}
+}
+
+// TestNextSegment: a segment that continues the one before it in its symbol has
+// neither id nor number, and only such a one does without.
+func TestNextSegment(t *testing.T) {
+	before := header{id: 0x10001, seq: 1<<SequenceBits - 1, flags: flagLast | flagOpener}
+	b := append(appendHeader(nil, header{flags: flagFirst | flagOpener | flagNext}, 2), 7, 8)
+	if want := []byte{flagFirst | flagOpener | flagNext, 0, 2, 7, 8}; !bytes.Equal(b, want) || len(b) != NextSegmentHeaderLen+2 {
+		t.Fatalf("encoded %x", b)
+	}
+	h, body, rest, err := parseSegment(b, before)
+	if err != nil || h.id != before.id || h.seq != 0 || !bytes.Equal(body, []byte{7, 8}) || len(rest) != 0 {
+		t.Errorf("parsed %+v %x %x %v", h, body, rest, err)
+	}
+	if h, _, _, err := parseSegment(b, h); err != nil || h.seq != 1 {
+		t.Errorf("the one after it: %+v %v", h, err)
+	}
+	for name, wrong := range map[string]header{
+		"none": {}, "channel 0": {flags: flagsWhole}, "COOKIE": {id: 0x10001, flags: flagsWhole | flagOpener | flagCookie},
+		"the other direction": {id: 0x10001, flags: flagsWhole},
+	} {
+		if _, _, _, err := parseSegment(b, wrong); !errors.Is(err, ErrFlags) {
+			t.Errorf("behind %s: %v", name, err)
+		}
+	}
+	b[0] |= flagCookie
+	if _, _, _, err := parseSegment(b, before); !errors.Is(err, ErrFlags) {
+		t.Errorf("a COOKIE: %v", err)
 	}
 }
 
@@ -112,12 +142,12 @@ func TestSegmentVectors(t *testing.T) { // R-1
 		if got := append(appendHeader(nil, want, len(body)), body...); !bytes.Equal(got, enc) {
 			t.Errorf("%v: encoded %x", row, got)
 		}
-		h, got, rest, err := parseSegment(append(enc, "rest"...))
+		h, got, rest, err := parseSegment(append(enc, "rest"...), header{})
 		if err != nil || h != want || !bytes.Equal(got, body) || string(rest) != "rest" {
 			t.Errorf("%v: parsed %+v %x %x %v", row, h, got, rest, err)
 		}
 		for n := range enc { // truncated at every length
-			if _, _, _, err := parseSegment(enc[:n]); !errors.Is(err, ErrTruncated) {
+			if _, _, _, err := parseSegment(enc[:n], header{}); !errors.Is(err, ErrTruncated) {
 				t.Errorf("%v cut to %d bytes: %v", row, n, err)
 			}
 		}
@@ -131,14 +161,15 @@ func TestSegmentErrors(t *testing.T) {
 		n    int
 		want error
 	}{
-		{"unknown flag", header{id: 0x10001, flags: 32}, 1, ErrFlags},
+		{"unknown flag", header{id: 0x10001, flags: 64}, 1, ErrFlags},
+		{"next without one before", header{flags: flagsWhole | flagNext}, 1, ErrFlags},
 		{"no length and no bytes", header{id: 0x10001, flags: flagsWhole | flagToEnd}, 0, ErrEmptySegment},
 		{"channel 0 without a length", header{flags: flagsWhole | flagToEnd}, 1, ErrControlSegment},
 		{"high flag", header{id: 0x10001, flags: 0x80}, 1, ErrFlags},
 		{"empty", header{id: 0x10001, flags: flagsWhole}, 0, ErrEmptySegment},
 		{"empty on channel 0", header{flags: flagsWhole}, 0, ErrEmptySegment},
 		{"channel 0, first only", header{flags: flagFirst}, 1, ErrControlSegment},
-		{"channel 0 with an opener", header{flags: flagsKnown}, 1, ErrControlSegment},
+		{"channel 0 with an opener", header{flags: flagsKnown &^ flagNext}, 1, ErrControlSegment},
 		{"no initiator half", header{id: 1, flags: flagsWhole}, 1, ErrID},
 		{"no responder half", header{id: 0x10000, flags: flagsWhole}, 1, ErrID},
 	}
@@ -167,7 +198,13 @@ func TestSymbolTruncated(t *testing.T) {
 	symbol, _, _ := p.a.AppendControl(nil, 1200)
 	ends := map[int]bool{0: true, len(symbol): true}
 	for i := range 3 {
-		symbol = p.a.AppendSegment(symbol, h, true, true, unit(i, 10*i+1))
+		at := Whole
+		if p.a.Follows(h) {
+			at |= Next
+		} else if i > 0 {
+			t.Errorf("segment %d does not follow", i)
+		}
+		symbol = p.a.AppendSegment(symbol, h, at, unit(i, 10*i+1))
 		ends[len(symbol)] = true
 	}
 	before := p.b.Stats()
@@ -256,6 +293,8 @@ func FuzzMessage(f *testing.F) {
 // Mux must accept exactly what check accepts.
 func FuzzSegments(f *testing.F) {
 	f.Add(append(appendHeader(nil, header{id: 0x10001, flags: flagFirst}, 2), 1, 2))
+	next := append(appendHeader(nil, header{id: 0x10001, flags: flagFirst}, 2), 1, 2)
+	f.Add(append(appendHeader(next, header{flags: flagLast | flagNext}, 1), 3))
 	f.Add(append(appendHeader(nil, header{flags: flagsWhole}, closeLen), appendMessage(nil, &message{kind: typeClose, id: makeID(1, 2)})...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		want := check(b)
@@ -268,13 +307,14 @@ func FuzzSegments(f *testing.F) {
 			return
 		}
 		var again []byte
+		before := header{}
 		for rest := b; len(rest) > 0; {
-			h, body, next, err := parseSegment(rest)
+			h, body, next, err := parseSegment(rest, before)
 			if err != nil {
 				t.Fatal(err)
 			}
 			again = append(appendHeader(again, h, len(body)), body...)
-			rest = next
+			rest, before = next, h
 		}
 		if !bytes.Equal(again, b) {
 			t.Fatalf("%x encodes to %x", b, again)

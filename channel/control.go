@@ -118,6 +118,7 @@ func (m *Mux) AppendControl(dst []byte, room int) (out []byte, seq uint32, ok bo
 	}
 	seq = m.controlSeq
 	m.controlSeq++
+	m.tail = nil
 	dst = appendHeader(dst, header{seq: seq, flags: flagsWhole}, n)
 	for range fits {
 		o := m.next()

@@ -89,7 +89,7 @@ func TestResumeViolation(t *testing.T) {
 	p := newPair(t, Limits{})
 	at, to := p.open(ModeTCP)
 	for range maxReady {
-		p.giveFast(p.b, p.a.AppendSegment(nil, at, true, true, []byte{1}))
+		p.giveFast(p.b, p.a.AppendSegment(nil, at, Whole, []byte{1}))
 	}
 	bad := header{id: p.a.lookup(at).id, seq: maxReady, flags: flagOpener}
 	p.give(p.b, append(appendHeader(nil, bad, 1), 1))

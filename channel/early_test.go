@@ -28,8 +28,8 @@ func TestEarlyData(t *testing.T) {
 	if !p.a.CanSend(h) || p.a.Overhead(h) != SegmentHeaderLen+EarlySegmentLen {
 		t.Fatalf("in %v: %v, %d", p.a.State(h), p.a.CanSend(h), p.a.Overhead(h))
 	}
-	one := p.a.AppendSegment(nil, h, true, true, []byte("one"))
-	two := p.a.AppendSegment(nil, h, true, true, []byte("two"))
+	one := p.a.AppendSegment(nil, h, Whole, []byte("one"))
+	two := p.a.AppendSegment(nil, h, Whole, []byte("two"))
 	if len(one) != p.a.Overhead(h)+3 {
 		t.Errorf("%d bytes", len(one))
 	}
@@ -46,11 +46,11 @@ func TestEarlyData(t *testing.T) {
 	if s := p.b.Stats(); s.Channels != 1 || s.Opened != 1 || s.RepeatedMessage != 2 {
 		t.Errorf("%+v", s)
 	}
-	p.give(p.a, p.b.AppendSegment(nil, to.Handle, true, true, []byte("answer")))
+	p.give(p.a, p.b.AppendSegment(nil, to.Handle, Whole, []byte("answer")))
 	if p.a.State(h) != Established || p.a.Overhead(h) != SegmentHeaderLen {
 		t.Error("the peer's data does not confirm")
 	}
-	if got := p.a.AppendSegment(nil, h, true, true, []byte("three")); got[0]&flagCookie != 0 {
+	if got := p.a.AppendSegment(nil, h, Whole, []byte("three")); got[0]&flagCookie != 0 {
 		t.Error("COOKIE goes on")
 	}
 }
@@ -60,7 +60,7 @@ func TestEarlyData(t *testing.T) {
 func TestEarlyAfterFinalize(t *testing.T) {
 	p, h := early(t, ModeZ)
 	p.give(p.b, p.only(p.a))
-	b := p.a.AppendSegment(nil, h, true, true, []byte("data"))
+	b := p.a.AppendSegment(nil, h, Whole, []byte("data"))
 	other := bytes.Clone(b)
 	other[EarlySegmentLen-1] = byte(ModeTCP)
 	p.give(p.b, b)
@@ -87,24 +87,24 @@ func TestEarlyWrongCookies(t *testing.T) {
 	}
 	for bit := range 8 * cookieLen { // altered
 		p, h := early(t, ModeTCP)
-		b := p.a.AppendSegment(nil, h, true, true, []byte("data"))
+		b := p.a.AppendSegment(nil, h, Whole, []byte("data"))
 		b[SegmentHeaderLen+1+bit/8] ^= 1 << (bit % 8)
 		refused(p, b)
 	}
 	for _, at := range []int{2, 4} { // for another id
 		p, h := early(t, ModeTCP)
-		b := p.a.AppendSegment(nil, h, true, true, []byte("data"))
+		b := p.a.AppendSegment(nil, h, Whole, []byte("data"))
 		b[at] ^= 0x40
 		b[EarlySegmentLen+at] ^= 0x40
 		refused(p, b)
 	}
 	stale, h := early(t, ModeTCP)
-	b := stale.a.AppendSegment(nil, h, true, true, []byte("data"))
+	b := stale.a.AppendSegment(nil, h, Whole, []byte("data"))
 	stale.now = stale.now.Add(2*cookieStep + time.Second)
 	refused(stale, b)
 
 	closed, h := early(t, ModeTCP) // after the channel is over
-	b = closed.a.AppendSegment(nil, h, true, true, []byte("data"))
+	b = closed.a.AppendSegment(nil, h, Whole, []byte("data"))
 	closed.give(closed.b, b)
 	closed.units(closed.b)
 	closed.b.CloseChannel(closed.now, closed.b.slots[0].handle, ReasonIdle)
@@ -117,7 +117,7 @@ func TestEarlyWrongCookies(t *testing.T) {
 // TestCookieErrors: what no correct peer sends changes nothing.
 func TestCookieErrors(t *testing.T) {
 	p, h := early(t, ModeTCP)
-	good := p.a.AppendSegment(nil, h, true, true, []byte("data"))[:EarlySegmentLen]
+	good := p.a.AppendSegment(nil, h, Whole, []byte("data"))[:EarlySegmentLen]
 	id := ID(0x10001)
 	body := good[SegmentHeaderLen:]
 	build := func(h header, body []byte) []byte { return append(appendHeader(nil, h, len(body)), body...) }
@@ -166,7 +166,7 @@ func TestCookieVector(t *testing.T) { // C-2
 		if got := newMux(t, 1, Limits{}).appendCookie(nil, c); !bytes.Equal(got, want) {
 			t.Errorf("%v: %x", row, got)
 		}
-		h, body, rest, err := parseSegment(want)
+		h, body, rest, err := parseSegment(want, header{})
 		if err != nil || len(rest) > 0 {
 			t.Fatal(err)
 		}
@@ -181,8 +181,8 @@ func TestChannels(t *testing.T) {
 	p := newPair(t, Limits{})
 	at, _ := p.open(ModeSCTP)
 	p.now = p.now.Add(time.Second)
-	p.give(p.b, p.a.AppendSegment(nil, at, true, true, []byte("x")))
-	p.give(p.b, p.a.AppendSegment(nil, at, true, false, []byte("x")))
+	p.give(p.b, p.a.AppendSegment(nil, at, Whole, []byte("x")))
+	p.give(p.b, p.a.AppendSegment(nil, at, First, []byte("x")))
 	p.units(p.b)
 	ours, theirs := p.a.Channels(), p.b.Channels()
 	if len(ours) != 1 || ours[0].UnitsSent != 1 || ours[0].ByPeer || ours[0].Capabilities != ModeSCTP {

@@ -15,7 +15,7 @@ func streamed(t *testing.T, caps Capabilities, n int) (p *pair, to Handle, segme
 	p.b.SetPath(40*time.Millisecond, time.Millisecond)
 	h, to := p.open(caps)
 	for i := range n {
-		segments = append(segments, p.a.AppendSegment(nil, h, true, true, []byte{'u', byte('0' + i)}))
+		segments = append(segments, p.a.AppendSegment(nil, h, Whole, []byte{'u', byte('0' + i)}))
 	}
 	return p, to, segments
 }
@@ -72,7 +72,7 @@ func TestStreamingShift(t *testing.T) {
 		if e.Kind != EventLost || e.Segments != 2 || e.Handle != to {
 			t.Errorf("%v: %+v", caps, e)
 		}
-		p.give(p.b, p.a.AppendSegment(nil, p.a.slots[0].handle, true, true, []byte("u8")))
+		p.give(p.b, p.a.AppendSegment(nil, p.a.slots[0].handle, Whole, []byte("u8")))
 		if _, more := p.b.PollEvent(); more {
 			t.Errorf("%v: an event without a loss", caps)
 		}
@@ -135,7 +135,7 @@ func TestStreamingUnits(t *testing.T) {
 			}
 		}
 		p.wait(time.Second)
-		p.give(p.b, p.a.AppendSegment(nil, h, true, true, []byte("end")))
+		p.give(p.b, p.a.AppendSegment(nil, h, Whole, []byte("end")))
 		p.wait(time.Second)
 		got := strings.Join(p.units(p.b), " ")
 		if want := strings.TrimSpace(tt.want + " end"); got != want {
@@ -187,16 +187,16 @@ func TestStreamingNoMemory(t *testing.T) {
 	p := newPair(t, Limits{BufferBytes: minBufferBytes})
 	h, to := p.open(ModeStreaming2)
 	for range 4 {
-		p.give(p.b, p.a.AppendSegment(nil, h, true, true, make([]byte, MaxSegment)))
+		p.give(p.b, p.a.AppendSegment(nil, h, Whole, make([]byte, MaxSegment)))
 	}
-	first := p.a.AppendSegment(nil, h, true, true, []byte("first"))
+	first := p.a.AppendSegment(nil, h, Whole, []byte("first"))
 	for range 6 {
-		p.give(p.b, p.a.AppendSegment(nil, h, true, true, make([]byte, MaxSegment)))
+		p.give(p.b, p.a.AppendSegment(nil, h, Whole, make([]byte, MaxSegment)))
 	}
 	p.units(p.b)
 	p.give(p.b, first)
 	p.wait(time.Second)
-	p.give(p.b, p.a.AppendSegment(nil, h, true, true, []byte("last")))
+	p.give(p.b, p.a.AppendSegment(nil, h, Whole, []byte("last")))
 	p.wait(time.Second)
 	got := p.units(p.b)
 	if s := p.b.Stats(); s.NoRoom == 0 || s.Violations != 0 || p.b.State(to) != Established || got[len(got)-1] != "last" {

@@ -116,7 +116,7 @@ func TestThreeDatagrams(t *testing.T) {
 			t.Errorf("%d channels of %d", got, n)
 		}
 		for _, h := range handles { // and data may follow at once
-			p.give(p.b, p.a.AppendSegment(nil, h, true, true, []byte("early")))
+			p.give(p.b, p.a.AppendSegment(nil, h, Whole, []byte("early")))
 		}
 		if got := p.units(p.b); len(got) != n {
 			t.Errorf("%d units of %d", len(got), n)
@@ -154,7 +154,7 @@ func TestCrossedWires(t *testing.T) {
 		from, to *Mux
 		h        Handle
 	}{{p.a, p.b, ha}, {p.a, p.b, far[1]}, {p.b, p.a, hb}, {p.b, p.a, far[0]}} {
-		p.give(send.to, send.from.AppendSegment(nil, send.h, true, true, unit(i, 20)))
+		p.give(send.to, send.from.AppendSegment(nil, send.h, Whole, unit(i, 20)))
 		if got := p.units(send.to); len(got) != 1 || got[0] != string(unit(i, 20)) {
 			t.Errorf("case %d: %q", i, got)
 		}
@@ -213,7 +213,7 @@ func TestRepeats(t *testing.T) {
 	if s := p.b.Stats(); s.CapsIgnored != 1 || s.StaleMessages != 1 || s.Channels != 1 {
 		t.Errorf("at the responder: %+v", s)
 	}
-	p.give(p.b, p.a.AppendSegment(nil, h, true, true, []byte("still in order")))
+	p.give(p.b, p.a.AppendSegment(nil, h, Whole, []byte("still in order")))
 	if got := p.units(p.b); len(got) != 1 {
 		t.Errorf("data after the repeats: %q", got)
 	}
@@ -282,7 +282,7 @@ func TestStaleCookies(t *testing.T) {
 	// says that it knows no such channel, once.
 	p.a.OnControlDelivered(p.now, 1)
 	for range 3 {
-		p.give(p.b, p.a.AppendSegment(nil, h, true, true, []byte("lost")))
+		p.give(p.b, p.a.AppendSegment(nil, h, Whole, []byte("lost")))
 	}
 	if s := p.b.Stats(); s.UnknownChannel != 3 {
 		t.Errorf("data for no channel: %+v", s)
@@ -462,7 +462,7 @@ func TestResponderDataConfirms(t *testing.T) {
 	p.give(p.a, p.only(p.b))
 	p.give(p.b, p.only(p.a))
 	to := lastEvent(t, p.b).Handle
-	p.give(p.a, p.b.AppendSegment(nil, to, true, true, []byte("hello")))
+	p.give(p.a, p.b.AppendSegment(nil, to, Whole, []byte("hello")))
 	if got := p.units(p.a); p.a.State(h) != Established || len(got) != 1 || got[0] != "hello" {
 		t.Errorf("%v, %q", p.a.State(h), got)
 	}

@@ -11,10 +11,11 @@ const (
 	// or Ethernet frame of 65,535 bytes.
 	MaxUnit = 1 + 10 + 65535
 	// SegmentHeaderLen is what a segment costs beside its bytes.
-	SegmentHeaderLen = LastSegmentHeaderLen + 2
-	// LastSegmentHeaderLen is what the last segment of a symbol costs, if it
-	// is appended as that.
-	LastSegmentHeaderLen = 1 + 4 + SequenceBits/8
+	SegmentHeaderLen = NextSegmentHeaderLen + 4 + SequenceBits/8
+	// NextSegmentHeaderLen is what one costs that is appended as Next.
+	NextSegmentHeaderLen = 1 + LengthLen
+	// LengthLen is how much less a segment costs that is appended as ToEnd.
+	LengthLen = 2
 	// SequenceBits is how much of a segment's number travels (C-6). That names one
 	// within 2^23 of the segment that is expected next, and the layer below holds
 	// far fewer of a channel. Only where nothing arrives while so many are sent and
@@ -113,7 +114,7 @@ const (
 	_ = uint(maxAhead - minRing)
 	_ = uint(maxAhead - unorderedWindow)
 	_ = uint(1<<(SequenceBits-1) - maxAhead - reliableWindow)
-	_ = uint(maxReady - 1500/(SegmentHeaderLen+1))
+	_ = uint(maxReady - 1500/(NextSegmentHeaderLen+1))
 	_ = uint(secretLifetime - cookieStep)
 	_ = uint(cookieStep - 7*DefaultHandshakeTimeout)
 	_ = uint(minBufferBytes - 2*(MaxUnit+bufferOverhead))

@@ -299,7 +299,7 @@ func TestSequence(t *testing.T) {
 				continue
 			}
 			b := appendHeader(nil, header{id: 0x10001, seq: uint32(v), flags: flagsWhole}, 1)
-			h, _, _, err := parseSegment(append(b, 'x'))
+			h, _, _, err := parseSegment(append(b, 'x'), header{})
 			if err != nil || distance(near, h.seq) != d {
 				t.Errorf("%d as seen from %d: %d away, want %d (%v)", v, near, distance(near, h.seq), d, err)
 			}

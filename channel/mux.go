@@ -49,6 +49,7 @@ type Mux struct {
 	local     table // opened by us
 	remote    table // opened by the peer
 	last      *channel
+	tail      *channel // whose segment was appended last
 	tombs     tombs
 
 	jar1, jar2  jar    // cookies of channels that we, that the peer opens
@@ -173,32 +174,43 @@ func (m *Mux) CloseChannel(now time.Time, h Handle, reason Reason) {
 	}
 }
 
+// Place says where a segment lies in its unit and in its symbol.
+type Place uint8
+
+// The bits of a Place. Neither First nor Last is the middle of a unit.
+const (
+	First Place = flagFirst // the segment begins a unit
+	Last  Place = flagLast  // it ends one
+	Whole       = First | Last
+	ToEnd Place = flagToEnd // nothing follows in its symbol: it needs no length
+	Next  Place = flagNext  // it Follows the segment before it in its symbol: nor does it need an id or a number
+)
+
+// PlaceOf is where n bytes from offset on lie in a unit of so many.
+func PlaceOf(offset, n, size int) (at Place) {
+	if offset == 0 {
+		at |= First
+	}
+	if offset+n == size {
+		at |= Last
+	}
+	return at
+}
+
+// Follows reports whether the segment that was appended last was one of this channel,
+// so that another in the same symbol may be appended as Next.
+func (m *Mux) Follows(h Handle) bool {
+	c := m.lookup(h)
+	return c != nil && c == m.tail && c.state == Established
+}
+
 // AppendSegment appends the next segment of a channel that CanSend: b, 1 to
-// MaxSegment bytes, is the next piece of the unit that began with first and
-// ends with last. A unit once begun must be finished. The segment costs Overhead.
-// It panics in any other state, and where first and last do not make units.
-func (m *Mux) AppendSegment(dst []byte, h Handle, first, last bool, b []byte) []byte {
-	return m.appendSegment(dst, h, unitFlags(first, last), b)
-}
-
-// AppendLastSegment is AppendSegment for a segment that nothing follows in its
-// symbol: it needs no length.
-func (m *Mux) AppendLastSegment(dst []byte, h Handle, first, last bool, b []byte) []byte {
-	return m.appendSegment(dst, h, unitFlags(first, last)|flagToEnd, b)
-}
-
-// unitFlags says where in its unit a segment lies.
-func unitFlags(first, last bool) (flags uint8) {
-	if first {
-		flags |= flagFirst
-	}
-	if last {
-		flags |= flagLast
-	}
-	return flags
-}
-
-func (m *Mux) appendSegment(dst []byte, h Handle, flags uint8, b []byte) []byte {
+// MaxSegment bytes, is the next piece of the unit that began with First and
+// ends with Last. A unit once begun must be finished. The segment costs Overhead,
+// as Next NextSegmentHeaderLen, and LengthLen less of both with ToEnd.
+// It panics in any other state, where First and Last do not make units, and on a Next
+// that follows nothing.
+func (m *Mux) AppendSegment(dst []byte, h Handle, at Place, b []byte) []byte {
 	c := m.lookup(h)
 	if c == nil || (c.state != Established && c.state != Finalizing) {
 		panic("channel: AppendSegment on a channel that is not ready")
@@ -206,21 +218,25 @@ func (m *Mux) appendSegment(dst []byte, h Handle, flags uint8, b []byte) []byte 
 	if len(b) == 0 || len(b) > MaxSegment {
 		panic("channel: AppendSegment of no or too many bytes")
 	}
-	if first := flags&flagFirst != 0; first == c.within {
+	if first := at&First != 0; first == c.within {
 		panic("channel: AppendSegment begins a unit inside another, or goes on with none")
 	}
-	c.within = flags&flagLast == 0
+	if at&Next != 0 && !m.Follows(h) {
+		panic("channel: AppendSegment of a next segment that follows none")
+	}
+	c.within = at&Last == 0
 	if !c.within {
 		c.unitsSent++
 	}
 	if c.state == Finalizing {
 		dst = m.appendCookie(dst, c)
 	}
-	hdr := header{id: c.id, seq: uint32(c.sent), flags: flags}
+	hdr := header{id: c.id, seq: uint32(c.sent), flags: uint8(at)}
 	if !c.remote {
 		hdr.flags |= flagOpener
 	}
 	c.sent++
+	m.tail = c
 	m.in.stats.SegmentsSent++
 	m.in.stats.BytesSent += uint64(len(b))
 	return append(appendHeader(dst, hdr, len(b)), b...)
@@ -234,12 +250,13 @@ func (m *Mux) HandleSegments(now time.Time, b []byte) error {
 		return err
 	}
 	m.observe(now)
+	before := header{}
 	for len(b) > 0 {
-		h, body, rest, err := parseSegment(b)
+		h, body, rest, err := parseSegment(b, before)
 		if err != nil {
 			return err
 		}
-		b = rest
+		b, before = rest, h
 		switch {
 		case h.id == 0:
 			m.handleControl(h.seq, body)

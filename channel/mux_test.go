@@ -60,15 +60,16 @@ func TestPanics(t *testing.T) {
 	opening, _ := p.a.Open(p.now, ModeTCP)
 	begun, _ := p.b.Open(p.now, ModeTCP)
 	p.settle()
-	_ = p.b.AppendSegment(nil, begun, true, false, []byte{1})
+	_ = p.b.AppendSegment(nil, begun, First, []byte{1})
 	another, _ := p.a.Open(p.now, ModeTCP)
 	for name, f := range map[string]func(){
-		"no channel":      func() { p.a.AppendSegment(nil, Handle{}, true, true, []byte{1}) },
-		"opening":         func() { p.a.AppendSegment(nil, another, true, true, []byte{1}) },
-		"no bytes":        func() { p.a.AppendSegment(nil, h, true, true, nil) },
-		"too many bytes":  func() { p.a.AppendSegment(nil, h, true, true, make([]byte, MaxSegment+1)) },
-		"no beginning":    func() { p.a.AppendSegment(nil, opening, false, true, []byte{1}) },
-		"two beginnings":  func() { p.b.AppendSegment(nil, begun, true, true, []byte{1}) },
+		"no channel":      func() { p.a.AppendSegment(nil, Handle{}, Whole, []byte{1}) },
+		"opening":         func() { p.a.AppendSegment(nil, another, Whole, []byte{1}) },
+		"no bytes":        func() { p.a.AppendSegment(nil, h, Whole, nil) },
+		"too many bytes":  func() { p.a.AppendSegment(nil, h, Whole, make([]byte, MaxSegment+1)) },
+		"no beginning":    func() { p.a.AppendSegment(nil, opening, Last, []byte{1}) },
+		"two beginnings":  func() { p.b.AppendSegment(nil, begun, Whole, []byte{1}) },
+		"follows none":    func() { p.a.AppendSegment(nil, h, Whole|Next, []byte{1}) },
 		"small buffer":    func() { p.a.ReadUnit(make([]byte, MaxUnit-1)) },
 		"unknown message": func() { appendMessage(nil, &message{kind: 1}) },
 		"unknown length":  func() { messageLen(1) },
@@ -168,9 +169,9 @@ func TestEventsBounded(t *testing.T) {
 func TestMemoryComesBack(t *testing.T) {
 	p := newPair(t, Limits{})
 	h, _ := p.open(ModeTCP)
-	missing := p.a.AppendSegment(nil, h, true, true, []byte("first"))
+	missing := p.a.AppendSegment(nil, h, Whole, []byte("first"))
 	for range 10_000 {
-		p.giveFast(p.b, p.a.AppendSegment(nil, h, true, true, unit(1, 1200)))
+		p.giveFast(p.b, p.a.AppendSegment(nil, h, Whole, unit(1, 1200)))
 	}
 	if got := p.b.Stats().Buffered; got < 10_000*1200 {
 		t.Fatalf("%d bytes buffered", got)

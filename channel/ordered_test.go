@@ -76,9 +76,9 @@ func TestOrderedNothingKept(t *testing.T) {
 func TestOrderedWaits(t *testing.T) {
 	p := newPair(t, Limits{ResendLimit: time.Hour})
 	h, _ := p.open(ModeTCP)
-	missing := p.a.AppendSegment(nil, h, true, true, []byte("first"))
+	missing := p.a.AppendSegment(nil, h, Whole, []byte("first"))
 	for i := range 3 * maxReady {
-		p.give(p.b, p.a.AppendSegment(nil, h, true, true, unit(i, 30)))
+		p.give(p.b, p.a.AppendSegment(nil, h, Whole, unit(i, 30)))
 	}
 	p.now = p.now.Add(time.Hour - 1)
 	p.b.HandleTimeout(p.now)
@@ -90,7 +90,7 @@ func TestOrderedWaits(t *testing.T) {
 	if got := p.b.in.ready.len(); got != maxReady {
 		t.Errorf("%d units are ready", got)
 	}
-	p.give(p.b, p.a.AppendSegment(nil, h, true, true, []byte("last")))
+	p.give(p.b, p.a.AppendSegment(nil, h, Whole, []byte("last")))
 	got := p.units(p.b)
 	if len(got) != 3*maxReady+2 || got[0] != "first" || got[3*maxReady] != string(unit(3*maxReady-1, 30)) || got[3*maxReady+1] != "last" {
 		t.Errorf("%d units", len(got))
@@ -108,9 +108,9 @@ func TestOrderedFullQueue(t *testing.T) {
 	h, _ := p.open(ModeTCP)
 	other, _ := p.open(ModeTCP)
 	for i := range maxReady + 50 {
-		p.give(p.b, p.a.AppendSegment(nil, h, true, true, unit(i, 10)))
+		p.give(p.b, p.a.AppendSegment(nil, h, Whole, unit(i, 10)))
 	}
-	again := p.a.AppendSegment(nil, other, true, true, []byte("other"))
+	again := p.a.AppendSegment(nil, other, Whole, []byte("other"))
 	p.give(p.b, again)
 	p.give(p.b, again)
 	if s := p.b.Stats(); p.b.in.ready.len() != maxReady || s.Duplicates != 1 || p.b.stalled.len() != 2 {

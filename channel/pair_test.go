@@ -125,10 +125,9 @@ func (p *pair) units(m *Mux) (units []string) {
 
 // cut makes the segments of a unit, size bytes each.
 func (p *pair) cut(m *Mux, h Handle, unit []byte, size int) (segments [][]byte) {
-	for first := true; len(unit) > 0; first = false {
-		n := min(size, len(unit))
-		segments = append(segments, m.AppendSegment(nil, h, first, n == len(unit), unit[:n]))
-		unit = unit[n:]
+	for off := 0; off < len(unit); off += size {
+		n := min(size, len(unit)-off)
+		segments = append(segments, m.AppendSegment(nil, h, PlaceOf(off, n, len(unit)), unit[off:off+n]))
 	}
 	return segments
 }

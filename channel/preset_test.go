@@ -30,7 +30,7 @@ func TestPreset(t *testing.T) {
 			if m[i].State(h) != Established {
 				t.Fatalf("side %d, channel %d: %v", i, k, m[i].State(h))
 			}
-			b := m[i].AppendSegment(nil, h, true, true, []byte{byte(i), byte(k)})
+			b := m[i].AppendSegment(nil, h, Whole, []byte{byte(i), byte(k)})
 			if err := m[1-i].HandleSegments(now, b); err != nil {
 				t.Fatal(err)
 			}

@@ -1,6 +1,10 @@
 package channel
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/totg/totg/internal/wire"
+)
 
 // Flags of a segment.
 const (
@@ -9,10 +13,11 @@ const (
 	flagOpener = 1 << 2 // the sender of the segment opened the channel
 	flagToEnd  = 1 << 3 // no length: the bytes reach to the symbol's end
 	flagCookie = 1 << 4 // COOKIE instead of a piece of a unit (C-2)
+	flagNext   = 1 << 5 // no id and no number: it continues the segment before it
 
 	flagsWhole = flagFirst | flagLast
 	flagsData  = flagsWhole | flagOpener | flagToEnd
-	flagsKnown = flagsData | flagCookie
+	flagsKnown = flagsData | flagCookie | flagNext
 )
 
 // header of a segment (R-1, C-6: sequence numbers have 24 bits on the wire):
@@ -22,7 +27,8 @@ const (
 //	| flags  | channel id   | sequence     | length | bytes …
 //	| u8     | u32          | u24          | u16    |
 //	+--------+--------------+--------------+--------+----------
-//	no length with flagToEnd
+//	no length with flagToEnd; neither id nor sequence with flagNext: id, opener and
+//	sequence, plus one, are those of the data segment before it in the symbol
 type header struct {
 	id    ID
 	seq   uint32 // the low SequenceBits of the number
@@ -33,31 +39,35 @@ type header struct {
 // whether the length belongs into it.
 func appendHeader(dst []byte, h header, n int) []byte {
 	dst = append(dst, h.flags)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(h.id))
-	dst = append(dst, byte(h.seq>>16), byte(h.seq>>8), byte(h.seq))
+	if h.flags&flagNext == 0 {
+		dst = binary.BigEndian.AppendUint32(dst, uint32(h.id))
+		dst = append(dst, byte(h.seq>>16), byte(h.seq>>8), byte(h.seq))
+	}
 	if h.flags&flagToEnd != 0 {
 		return dst
 	}
 	return binary.BigEndian.AppendUint16(dst, uint16(n))
 }
 
-// parseSegment splits the first segment off b. body and rest alias b.
-func parseSegment(b []byte) (h header, body, rest []byte, err error) {
-	if len(b) < LastSegmentHeaderLen {
-		return h, nil, nil, ErrTruncated
+// parseSegment splits the first segment off b. before is the header of the segment
+// before it in the symbol, zero if there is none. body and rest alias b.
+func parseSegment(b []byte, before header) (h header, body, rest []byte, err error) {
+	r := wire.NewReader(b)
+	h.flags = r.U8()
+	if h.flags&flagNext != 0 {
+		h.id, h.seq = before.id, (before.seq+1)%(1<<SequenceBits)
+	} else {
+		h.id = ID(r.U32())
+		h.seq = uint32(r.U8())<<16 | uint32(r.U16())
 	}
-	h.flags = b[0]
-	h.id = ID(binary.BigEndian.Uint32(b[1:]))
-	h.seq = uint32(b[5])<<16 | uint32(b[6])<<8 | uint32(b[7])
-	start, n := LastSegmentHeaderLen, len(b)-LastSegmentHeaderLen
+	n := r.Len()
 	if h.flags&flagToEnd == 0 {
-		if len(b) < SegmentHeaderLen {
-			return h, nil, nil, ErrTruncated
-		}
-		start, n = SegmentHeaderLen, int(binary.BigEndian.Uint16(b[8:]))
+		n = int(r.U16())
 	}
 	switch {
-	case h.flags&^flagsKnown != 0:
+	case r.Err() != nil:
+		return h, nil, nil, ErrTruncated
+	case h.flags&^flagsKnown != 0, !h.continues(before):
 		return h, nil, nil, ErrFlags
 	case h.id == 0 && h.flags != flagsWhole:
 		return h, nil, nil, ErrControlSegment
@@ -65,18 +75,26 @@ func parseSegment(b []byte) (h header, body, rest []byte, err error) {
 		return h, nil, nil, ErrID
 	case n == 0:
 		return h, nil, nil, ErrEmptySegment
-	case n > len(b)-start:
+	case n > r.Len():
 		return h, nil, nil, ErrTruncated
 	}
-	end := start + n
-	return h, b[start:end:end], b[end:], nil
+	end := len(b) - r.Len() + n
+	return h, b[end-n : end : end], b[end:], nil
+}
+
+// continues reports whether a segment may stand behind another as its flags say: one
+// with flagNext goes on with data of the same direction.
+func (h header) continues(before header) bool {
+	return h.flags&flagNext == 0 ||
+		before.id != 0 && before.flags&flagCookie == 0 && h.flags&flagCookie == 0 && (h.flags^before.flags)&flagOpener == 0
 }
 
 // check parses a whole symbol payload without effect, so that a malformed one
 // changes nothing.
 func check(b []byte) error {
+	before := header{}
 	for len(b) > 0 {
-		h, body, rest, err := parseSegment(b)
+		h, body, rest, err := parseSegment(b, before)
 		if err != nil {
 			return err
 		}
@@ -89,7 +107,7 @@ func check(b []byte) error {
 		if err != nil {
 			return err
 		}
-		b = rest
+		b, before = rest, h
 	}
 	return nil
 }

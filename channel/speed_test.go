@@ -30,7 +30,7 @@ func (x *traffic) step() {
 	for range 2 {
 		for off := 0; off < x.size; off += x.segment {
 			end := min(off+x.segment, x.size)
-			s := x.p.a.AppendSegment(x.symbols[waiting][:0], x.h, off == 0, end == x.size, x.unit[off:end])
+			s := x.p.a.AppendSegment(x.symbols[waiting][:0], x.h, PlaceOf(off, end-off, x.size), x.unit[off:end])
 			x.symbols[waiting] = s
 			if x.swap && waiting == 0 {
 				waiting = 1
@@ -88,12 +88,12 @@ func TestNoAllocationsGap(t *testing.T) {
 		var missing, b []byte
 		body := make([]byte, 1200)
 		cycle := func() {
-			missing = p.a.AppendSegment(missing[:0], h, true, false, body)
+			missing = p.a.AppendSegment(missing[:0], h, First, body)
 			for i := range 200 {
-				b = p.a.AppendSegment(b[:0], h, i%2 == 1, i%2 == 0, body)
+				b = p.a.AppendSegment(b[:0], h, []Place{Last, First}[i%2], body)
 				p.giveFast(p.b, b)
 			}
-			p.giveFast(p.b, p.a.AppendSegment(b[:0], h, false, true, body))
+			p.giveFast(p.b, p.a.AppendSegment(b[:0], h, Last, body))
 			p.giveFast(p.b, missing)
 			for {
 				if _, ok := p.b.ReadUnit(p.buf); !ok {

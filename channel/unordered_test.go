@@ -156,20 +156,20 @@ func TestUnorderedNoRoom(t *testing.T) {
 	p := newPair(t, Limits{BufferBytes: minBufferBytes})
 	h, to := p.open(ModeUDP)
 	for range 500 { // pieces that never become whole
-		p.give(p.b, p.a.AppendSegment(nil, h, true, false, unit(1, 1200)))
-		p.a.AppendSegment(nil, h, false, true, unit(1, 1200)) // lost
+		p.give(p.b, p.a.AppendSegment(nil, h, First, unit(1, 1200)))
+		p.a.AppendSegment(nil, h, Last, unit(1, 1200)) // lost
 	}
 	s := p.b.Stats()
 	if s.NoRoom == 0 || s.Buffered > minBufferBytes || s.Violations != 0 {
 		t.Errorf("memory: %+v", s)
 	}
 	for range 500 { // whole ones, and nobody reads
-		p.give(p.b, p.a.AppendSegment(nil, h, true, true, unit(1, 1200)))
+		p.give(p.b, p.a.AppendSegment(nil, h, Whole, unit(1, 1200)))
 	}
 	p.b.HandleTimeout(p.now.Add(DefaultUnitTimeout))
 	p.units(p.b)
 	for i := range maxReady + 10 {
-		p.give(p.b, p.a.AppendSegment(nil, h, true, true, []byte{byte(i)}))
+		p.give(p.b, p.a.AppendSegment(nil, h, Whole, []byte{byte(i)}))
 	}
 	for _, b := range p.cut(p.a, h, unit(1, 10), 5) {
 		p.give(p.b, b)
@@ -178,7 +178,7 @@ func TestUnorderedNoRoom(t *testing.T) {
 	if len(got) == 0 || len(got) > maxReady || p.b.State(to) != Established {
 		t.Errorf("%d units were ready", len(got))
 	}
-	p.give(p.b, p.a.AppendSegment(nil, h, true, true, []byte("alive")))
+	p.give(p.b, p.a.AppendSegment(nil, h, Whole, []byte("alive")))
 	if got := p.units(p.b); len(got) != 1 || got[0] != "alive" {
 		t.Errorf("afterwards: %q", got)
 	}
@@ -190,12 +190,12 @@ func TestUnorderedFullQueue(t *testing.T) {
 	p := newPair(t, Limits{})
 	h, to := p.open(ModeUDP)
 	for range maxReady {
-		p.giveFast(p.b, p.a.AppendSegment(nil, h, true, true, []byte{1}))
+		p.giveFast(p.b, p.a.AppendSegment(nil, h, Whole, []byte{1}))
 	}
 	for _, b := range p.cut(p.a, h, unit(1, 30), 10) {
 		p.give(p.b, b)
 	}
-	p.give(p.b, p.a.AppendSegment(nil, h, true, true, []byte{1}))
+	p.give(p.b, p.a.AppendSegment(nil, h, Whole, []byte{1}))
 	if s := p.b.Stats(); s.NoRoom != 4 || p.b.lookup(to).unordered.held != 0 || p.b.in.oldest != nil {
 		t.Errorf("%+v", s)
 	}
@@ -237,13 +237,13 @@ func TestCloseDropsPieces(t *testing.T) {
 	p := newPair(t, Limits{})
 	h1, to1 := p.open(ModeUDP)
 	h2, _ := p.open(ModeUDP)
-	p.give(p.b, p.a.AppendSegment(nil, h1, true, false, []byte("half")))
-	p.give(p.b, p.a.AppendSegment(nil, h2, true, false, []byte("one ")))
-	p.give(p.b, p.a.AppendSegment(nil, h1, false, false, []byte("a unit")))
+	p.give(p.b, p.a.AppendSegment(nil, h1, First, []byte("half")))
+	p.give(p.b, p.a.AppendSegment(nil, h2, First, []byte("one ")))
+	p.give(p.b, p.a.AppendSegment(nil, h1, 0, []byte("a unit")))
 	p.b.CloseChannel(p.now, to1, ReasonLoss)
 	checkMux(t, p.b)
 	p.settle()
-	p.give(p.b, p.a.AppendSegment(nil, h2, false, true, []byte("two")))
+	p.give(p.b, p.a.AppendSegment(nil, h2, Last, []byte("two")))
 	if got := p.units(p.b); len(got) != 1 || got[0] != "one two" {
 		t.Errorf("%q", got)
 	}

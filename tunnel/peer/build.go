@@ -232,25 +232,27 @@ func (b *builder) newData(c flow.Class, room int) reliability.Transmission {
 	s.tickets, s.touched = s.tickets[:0], s.touched[:0]
 	var wait patience
 	kind := b.classOfHead(c)
-	for {
+	for len(s.touched) < maxSegments {
 		unit := p.queue.Head(c)
 		if unit.B == nil || b.classOfHead(c) != kind {
 			break
 		}
 		k, out := p.carry(s, c, &unit)
-		overhead := s.mux.Overhead(k.h)
+		at, overhead := channel.Place(0), s.mux.Overhead(k.h)
+		if len(dst) > 0 && s.mux.Follows(k.h) {
+			at, overhead = channel.Next, channel.NextSegmentHeaderLen
+		}
 		space := room - len(dst) - overhead
 		rest := len(out) - k.offset
 		if space < min(rest, minPiece) {
 			break
 		}
-		appendSegment, n := s.mux.AppendSegment, rest
+		n := rest
 		if rest >= space { // it fills the symbol
-			appendSegment = s.mux.AppendLastSegment
-			n = min(rest, space+channel.SegmentHeaderLen-channel.LastSegmentHeaderLen)
+			at |= channel.ToEnd
+			n = min(rest, space+channel.LengthLen)
 		}
-		piece := out[k.offset : k.offset+n]
-		dst = appendSegment(dst, k.h, k.offset == 0, n == rest, piece)
+		dst = s.mux.AppendSegment(dst, k.h, at|channel.PlaceOf(k.offset, n, len(out)), out[k.offset:k.offset+n])
 		k.offset += n
 		wait.add(p.now, &unit)
 		s.touched = append(s.touched, k.on)

@@ -21,7 +21,7 @@ const (
 	tagLen             = 16
 	overheadIPv4       = 20 + 8
 	overheadIPv6       = 40 + 8
-	// maxSegments is the most that a symbol holds.
+	// maxSegments is the most that a symbol may hold.
 	maxSegments = reliability.MaxSymbol / (channel.SegmentHeaderLen + 1)
 	// minSymbol is the least room worth opening a new symbol for, in a
 	// datagram that already carries a receipt.
