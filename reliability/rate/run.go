@@ -99,8 +99,12 @@ func (c *Controller) stillness() float64 {
 func (c *Controller) feel(at time.Duration) {
 	pause := duration(growRTTs*seconds(c.roundTrip())) + growPause
 	f := &c.follow
+	if c.ladder.shallow {
+		f.steps = 0 // one was not paid for
+		return
+	}
 	if at < f.steppedAt+pause || at < f.quiet || at < c.ladder.holdUntil || at < f.marks+c.roundTrip() ||
-		c.ladder.shallow || c.ladder.down || c.drain.active || c.idling() {
+		c.ladder.down || c.drain.active || c.idling() {
 		return
 	}
 	next := c.estimate * growStep

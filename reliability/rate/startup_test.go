@@ -97,3 +97,22 @@ func TestTrickleKeepsStartup(t *testing.T) {
 	used := 24 * fullDatagram * 8 / trip.Seconds() / 1e6
 	within(t, "the average of STARTUP, Mbit/s", p.estimate(), used/10, 1.1*roundGrowth*used)
 }
+
+// Steps up are not in a row where the ladder found one not paid for in between: it has
+// found what the path carries, and need not look for it with bursts.
+func TestRowOfStepsEnds(t *testing.T) {
+	for _, shallow := range []bool{false, true} {
+		c := New(at(0), Config{})
+		c.phase, c.estimate = Run, 2.5e6
+		c.ladder.reference = stretch{sent: 100, arrived: 100, bytes: c.estimate, time: 1}
+		fillHistory(c, 0, c.estimate)
+		c.follow.steps = growSteps
+		c.ladder.shallow = shallow
+		c.feel(time.Second)
+		c.ladder.shallow = false
+		c.feel(2 * time.Second)
+		if again := c.Phase() == Startup; again == shallow {
+			t.Errorf("shallow %v: %v", shallow, c.Phase())
+		}
+	}
+}
