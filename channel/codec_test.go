@@ -292,9 +292,9 @@ func FuzzMessage(f *testing.F) {
 // check accepts must split into segments that encode to the same bytes, and a
 // Mux must accept exactly what check accepts.
 func FuzzSegments(f *testing.F) {
-	f.Add(append(appendHeader(nil, header{id: 0x10001, flags: flagFirst}, 2), 1, 2))
-	next := append(appendHeader(nil, header{id: 0x10001, flags: flagFirst}, 2), 1, 2)
-	f.Add(append(appendHeader(next, header{flags: flagLast | flagNext}, 1), 3))
+	one := append(appendHeader(nil, header{id: 0x10001, flags: flagFirst}, 2), 1, 2)
+	f.Add(one)
+	f.Add(append(appendHeader(bytes.Clone(one), header{flags: flagLast | flagNext}, 1), 3))
 	f.Add(append(appendHeader(nil, header{flags: flagsWhole}, closeLen), appendMessage(nil, &message{kind: typeClose, id: makeID(1, 2)})...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		want := check(b)

@@ -55,7 +55,7 @@ func (p *Peer) pollSession(buf []byte) int {
 	if b.sharesDatagram(empty) {
 		b.appendSymbol()
 	} else {
-		b.appendEcho()
+		b.appendEcho(0)
 	}
 	if len(b.dst) == empty {
 		s.sender.OnIdle()
@@ -120,9 +120,9 @@ func sharingPays(frames, headers int, p float64) bool {
 	return float64(frames)*p <= float64(headers)*(1-p)
 }
 
-// appendEcho appends an echo where one is due.
-func (b *builder) appendEcho() {
-	if b.s.sender.EchoDue(b.p.now) && len(b.dst)+reliability.EchoLen <= b.limit {
+// appendEcho appends an echo where one is due and leaves room for so many bytes.
+func (b *builder) appendEcho(rest int) {
+	if b.s.sender.EchoDue(b.p.now) && len(b.dst)+reliability.EchoLen+rest <= b.limit {
 		b.dst = b.s.sender.AppendEcho(b.p.now, b.dst)
 	}
 }
@@ -133,11 +133,10 @@ func (b *builder) appendEcho() {
 func (b *builder) appendSymbol() {
 	sender := b.s.sender
 	room := b.limit - len(b.dst)
-	echo := 0
+	space := room
 	if sender.EchoDue(b.p.now) {
-		echo = reliability.EchoLen
+		space -= reliability.EchoLen
 	}
-	space := room - echo
 	if sender.Measuring() { // G-3: small datagrams, as far as what waits can be cut
 		space = min(space, max(sender.MaxDatagram()-b.p.path.overhead()-tagLen-len(b.dst), minHelloSymbol))
 	}
@@ -145,9 +144,7 @@ func (b *builder) appendSymbol() {
 	if !t.Some() || sender.FrameLen(t) > room {
 		return
 	}
-	if echo > 0 && sender.FrameLen(t)+echo <= room {
-		b.dst = sender.AppendEcho(b.p.now, b.dst)
-	}
+	b.appendEcho(sender.FrameLen(t))
 	b.dst = sender.AppendFrame(b.dst, t)
 	b.carry, b.ask = t, true
 }
