@@ -2,6 +2,7 @@ package ladder
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"slices"
 	"testing"
@@ -373,6 +374,30 @@ func TestDamagedRecord(t *testing.T) {
 	}
 	if len(a.log) > MaxRecord {
 		t.Errorf("%d bytes", len(a.log))
+	}
+}
+
+// A record that was changed anywhere and has a right checksum again restores
+// nothing either: every byte of it is signed, or follows from what is. Only a
+// party that had just begun passes for one that refused, and a restart makes it
+// that anyway.
+func TestForgedRecord(t *testing.T) {
+	a, b := newPair(t, 0)
+	cfg := RestoreConfig{Private: key(t, 0), Rand: jitter()}
+	now := start
+	for _, stage := range []Stage{StageBegun, StageVoted, StageJoined} {
+		for ; a.logged != stage; now = now.Add(time.Second) {
+			exchange(t, now, a, b, 1)
+		}
+		for i := range len(a.log) - recordSum {
+			forged := bytes.Clone(a.log[:len(a.log)-recordSum])
+			forged[i] ^= 1 << (i % 8)
+			sum := sha256.Sum256(forged)
+			m, err := Restore(start, cfg, append(forged, sum[:recordSum]...))
+			if err == nil && (stage != StageBegun || m.stage != StageRefused) {
+				t.Fatalf("stage %d, byte %d: restored at stage %d", stage, i, m.stage)
+			}
+		}
 	}
 }
 

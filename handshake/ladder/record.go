@@ -129,15 +129,15 @@ func Restore(now time.Time, cfg RestoreConfig, record []byte) (*Machine, error) 
 	if err != nil {
 		return nil, ErrRecord // it was made by New once
 	}
-	if !m.resume(&r) {
+	if !m.resume(&r, record) {
 		return nil, ErrRecord
 	}
 	return m, nil
 }
 
 // resume brings a new Machine to the stage of r, and reports whether r holds
-// what that stage needs.
-func (m *Machine) resume(r *parsedRecord) bool {
+// what that stage needs and nothing else: a Machine at that stage writes record.
+func (m *Machine) resume(r *parsedRecord, record []byte) bool {
 	voted := r.stage == StageVoted || r.stage == StageJoined || r.stage == StageOverruled
 	if voted != (r.peer != nil) || voted != (r.mine.Level == LevelV) || !voted && r.mine.Level != LevelC {
 		return false
@@ -153,13 +153,11 @@ func (m *Machine) resume(r *parsedRecord) bool {
 			return false
 		}
 	}
-	for l := LevelC; l <= r.mine.Level; l++ {
-		if *m.own.sig(l) != *r.mine.SigOf(l) {
-			return false
-		}
+	m.stage = r.stage
+	if _, again := m.Record(); !bytes.Equal(again, record) {
+		return false
 	}
 	m.events = [numEvents]bool{}
-	m.stage = r.stage
 	m.OnStable(m.now, r.stage)
 	switch r.stage {
 	case StageBegun:
