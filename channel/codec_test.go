@@ -297,7 +297,7 @@ func FuzzSegments(f *testing.F) {
 	f.Add(append(appendHeader(bytes.Clone(one), header{flags: flagLast | flagNext}, 1), 3))
 	f.Add(append(appendHeader(nil, header{flags: flagsWhole}, closeLen), appendMessage(nil, &message{kind: typeClose, id: makeID(1, 2)})...))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		want := check(b)
+		_, want := check(b, header{})
 		m := newMux(t, 1, Limits{})
 		if err := m.HandleSegments(epoch(), b); !errors.Is(err, want) {
 			t.Fatalf("HandleSegments: %v, check: %v", err, want)

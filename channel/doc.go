@@ -5,10 +5,10 @@
 //
 // A unit is a byte string of 1 to MaxUnit bytes that is delivered whole or not
 // at all. The sender cuts it into segments, AppendSegment numbers them; the
-// receiver feeds whole symbols (segments back to back) to HandleSegments and
-// takes complete units from ReadUnit. Both ends may send on a channel, whoever
-// opened it; each direction has sequence numbers of its own, one a segment,
-// from 0.
+// receiver feeds whole symbols (segments back to back) to HandleSegments, or,
+// where they stand in blocks, to HandleSymbol, and takes complete units from
+// ReadUnit. Both ends may send on a channel, whoever opened it; each direction
+// has sequence numbers of its own, one a segment, from 0.
 //
 // Channel 0 carries the messages that open and close channels. AppendControl
 // packs what waits into one segment of it. The layer below must deliver these
@@ -34,8 +34,8 @@
 // Everything is bounded (limits.go) and steady traffic allocates nothing. The
 // same configuration and calls give the same results.
 //
-// HandleSegments returns an error only for bytes that no correct peer sends;
-// then the call changed nothing and the session should end. A peer that breaks
+// HandleSegments and HandleSymbol return an error only for bytes that no correct
+// peer sends; then the call changed nothing and the session should end. A peer that breaks
 // the rules of one channel (impossible framing, more data than the limits
 // allow) loses that channel: it closes with a Reason. Anything late, repeated
 // or carrying a wrong cookie is dropped and counted in Stats. Misuse by the

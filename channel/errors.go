@@ -10,11 +10,12 @@ var (
 	ErrTooManyOpening  = errors.New("channel: too many channels are being opened")
 )
 
-// Errors of HandleSegments: an authenticated peer sent what no correct peer
-// sends. The session should end with a protocol error.
+// Errors of HandleSegments and HandleSymbol: an authenticated peer sent what no
+// correct peer sends. The session should end with a protocol error.
 var (
 	ErrTruncated      = errors.New("channel: truncated segment or message")
-	ErrFlags          = errors.New("channel: unknown segment flags")
+	ErrFlags          = errors.New("channel: unknown segment flags, or nothing that the segment continues")
+	ErrSymbols        = errors.New("channel: too many symbols in blocks under way")
 	ErrEmptySegment   = errors.New("channel: empty segment")
 	ErrID             = errors.New("channel: channel id with a zero half")
 	ErrControlSegment = errors.New("channel: segment of channel 0 is not a whole unit")

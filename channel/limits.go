@@ -93,6 +93,13 @@ const (
 	// secretLifetime is after how long a new secret replaces the older of the
 	// two live ones.
 	secretLifetime = 2 * time.Minute
+	// bytesPerSymbol is Limits.BufferBytes for each symbol in a block under way: so
+	// few that a peer which leaves holes everywhere gains little memory, so many
+	// that a correct one, which keeps to two windows of the layer below, has room.
+	bytesPerSymbol = 128
+	// freeTrails is how many trails of blocks that are complete are kept for new
+	// ones: so many blocks are under way at a time, as a rule.
+	freeTrails = 32
 	// idleBytes of free buffers are kept for good; trimInterval later, what
 	// has not been used in between is given back.
 	idleBytes    = 1 << 20

@@ -64,6 +64,7 @@ type Mux struct {
 	controlSeen window
 
 	in      intake
+	trails  trails
 	stalled queue[*channel] // ordered channels that wait for the ready queue
 	gapAt   time.Duration   // when the patience with a gap ends, or earlier; 0: never
 	rtt     time.Duration
@@ -183,7 +184,7 @@ const (
 	Last  Place = flagLast  // it ends one
 	Whole       = First | Last
 	ToEnd Place = flagToEnd // nothing follows in its symbol: it needs no length
-	Next  Place = flagNext  // it Follows the segment before it in its symbol: nor does it need an id or a number
+	Next  Place = flagNext  // it Follows the segment before it, or Continues its symbol: nor does it need an id or a number
 )
 
 // PlaceOf is where n bytes from offset on lie in a unit of so many.
@@ -203,6 +204,11 @@ func (m *Mux) Follows(h Handle) bool {
 	c := m.lookup(h)
 	return c != nil && c == m.tail && c.state == Established
 }
+
+// Continues reports whether the segment that was appended last was one of this channel,
+// and another that begins the next symbol of the same block may be appended as Next: its
+// units wait for each other anyway, so it may wait for the symbol before it.
+func (m *Mux) Continues(h Handle) bool { return m.Follows(h) && m.tail.caps == ModeTCP }
 
 // AppendSegment appends the next segment of a channel that CanSend: b, 1 to
 // MaxSegment bytes, is the next piece of the unit that began with First and
@@ -242,19 +248,25 @@ func (m *Mux) AppendSegment(dst []byte, h Handle, at Place, b []byte) []byte {
 	return append(appendHeader(dst, hdr, len(b)), b...)
 }
 
-// HandleSegments takes the payload of one symbol: segments back to back. Take
-// what became complete with ReadUnit afterwards. On an error, which is the
-// peer's, nothing has changed.
+// HandleSegments takes the payload of one symbol, segments back to back, that
+// continues none before it. Take what became complete with ReadUnit afterwards. On
+// an error, which is the peer's, nothing has changed.
 func (m *Mux) HandleSegments(now time.Time, b []byte) error {
-	if err := check(b); err != nil {
+	if _, err := check(b, header{}); err != nil {
 		return err
 	}
 	m.observe(now)
-	before := header{}
+	m.take(b, header{})
+	m.armTrim()
+	return nil
+}
+
+// take takes segments that were checked. before is the header of the one before them.
+func (m *Mux) take(b []byte, before header) {
 	for len(b) > 0 {
 		h, body, rest, err := parseSegment(b, before)
 		if err != nil {
-			return err
+			panic("channel: segments were not checked")
 		}
 		b, before = rest, h
 		switch {
@@ -268,8 +280,6 @@ func (m *Mux) HandleSegments(now time.Time, b []byte) error {
 			m.receive(h, body)
 		}
 	}
-	m.armTrim()
-	return nil
 }
 
 // receive takes a segment of a negotiated channel.

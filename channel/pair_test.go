@@ -183,6 +183,11 @@ func checkMux(tb testing.TB, m *Mux) {
 			countRing(tb, c.unordered.ring, c.unordered.held, count)
 		}
 	}
+	for _, t := range m.trails.blocks {
+		for i := range t.symbols {
+			count(t.symbols[i].held)
+		}
+	}
 	for i := range m.in.ready.len() {
 		count(*m.in.ready.get(i))
 	}

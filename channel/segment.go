@@ -28,7 +28,8 @@ const (
 //	| u8     | u32          | u24          | u16    |
 //	+--------+--------------+--------------+--------+----------
 //	no length with flagToEnd; neither id nor sequence with flagNext: id, opener and
-//	sequence, plus one, are those of the data segment before it in the symbol
+//	sequence, plus one, are those of the data segment before it in the symbol, or at
+//	its beginning in the symbol before it in the block
 type header struct {
 	id    ID
 	seq   uint32 // the low SequenceBits of the number
@@ -50,7 +51,7 @@ func appendHeader(dst []byte, h header, n int) []byte {
 }
 
 // parseSegment splits the first segment off b. before is the header of the segment
-// before it in the symbol, zero if there is none. body and rest alias b.
+// before it, zero if there is none. body and rest alias b.
 func parseSegment(b []byte, before header) (h header, body, rest []byte, err error) {
 	r := wire.NewReader(b)
 	h.flags = r.U8()
@@ -90,13 +91,13 @@ func (h header) continues(before header) bool {
 }
 
 // check parses a whole symbol payload without effect, so that a malformed one
-// changes nothing.
-func check(b []byte) error {
-	before := header{}
+// changes nothing, and returns the header of its last segment. before is that of the
+// segment before it, zero if there is none.
+func check(b []byte, before header) (last header, err error) {
 	for len(b) > 0 {
 		h, body, rest, err := parseSegment(b, before)
 		if err != nil {
-			return err
+			return header{}, err
 		}
 		switch {
 		case h.id == 0:
@@ -105,9 +106,9 @@ func check(b []byte) error {
 			_, err = parseCookie(h, body)
 		}
 		if err != nil {
-			return err
+			return header{}, err
 		}
 		b, before = rest, h
 	}
-	return nil
+	return before, nil
 }

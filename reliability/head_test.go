@@ -48,3 +48,16 @@ func TestHead(t *testing.T) {
 		}
 	}
 }
+
+// TestPausedBulk: after a pause a symbol stands in a block of its own, and Extends said
+// so before, as newPair checks.
+func TestPausedBulk(t *testing.T) {
+	p := newPair(t, pairOptions{
+		rate: 10e6, delay: 20 * time.Millisecond, loss: 0.2, symbols: 200, class: Bulk, seed: 1, redundancy: Auto,
+		every: 25 * time.Millisecond,
+	})
+	p.run(time.Minute)
+	if blocks := p.stands[199].block + 1; blocks != 200 {
+		t.Errorf("%d blocks of 200 symbols", blocks)
+	}
+}

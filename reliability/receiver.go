@@ -28,6 +28,8 @@ type Receiver struct {
 	base, next uint64
 	pool       *rlc.Pool
 	solved     *rxBlock // whose symbols NextRecovered returns
+	handled    uint64   // the block that was handled last
+	index      int      // … and its symbol
 
 	// Arrivals.
 	anything  bool
@@ -178,6 +180,7 @@ func (r *Receiver) HandleSource(s *Source) (fresh bool, err error) {
 		r.useless++ // what repairs told could have been solved for it
 	}
 	r.settleBlock(b)
+	r.index = int(s.Index)
 	return true, nil
 }
 
@@ -224,7 +227,24 @@ func (r *Receiver) NextRecovered() (symbol []byte, err error) {
 		return nil, ErrMalformed
 	}
 	b.got[i/64] |= 1 << (i % 64)
+	r.index = i
 	return symbol, nil
+}
+
+// Position says where a symbol stands.
+type Position struct {
+	Block  uint64 // ids grow by one per block
+	Oldest uint64 // block of which symbols may still come, at most Block
+	Index  int    // 0 to 255
+	Class  Class
+}
+
+// Position is that of the symbol that HandleSource found new, or NextRecovered
+// returned, last.
+func (r *Receiver) Position() Position {
+	return Position{
+		Block: r.handled, Oldest: min(r.base, r.handled), Index: r.index, Class: r.blocks[r.handled%MaxLiveBlocks].class,
+	}
 }
 
 // releaseSolved gives back the symbols of a block that is complete.
@@ -256,6 +276,7 @@ func (r *Receiver) blockOf(low uint32, class Class, k, n int) (*rxBlock, error) 
 		r.next++
 	}
 	b.class = class
+	r.handled = id
 	if k > 0 {
 		b.k = uint16(k)
 	}

@@ -184,11 +184,27 @@ func (s *Sender) CommitOnce(now time.Time, n int) Transmission {
 	return s.commit(now, newSymbol{class: Deadline, size: n, once: true})
 }
 
-func (s *Sender) commit(now time.Time, y newSymbol) Transmission {
+// blockAge is the age up to which a block of the class takes more symbols.
+func (s *Sender) blockAge(class Class) time.Duration {
 	age := blockRTTs * s.rtt.value()
-	if y.class == Deadline || y.class == Interactive {
+	if class == Deadline || class == Interactive {
 		age = min(age, s.cfg.Deadline/blockDeadlineShare)
 	}
+	return age
+}
+
+// Extends reports whether a symbol of class Bulk that is committed at now stands right
+// behind the symbol t, in the same block.
+func (s *Sender) Extends(now time.Time, t Transmission) bool {
+	if !t.valid || s.store.open[slotOf(Bulk, false)] != t.block+1 || s.pause.over {
+		return false
+	}
+	b := s.store.block(t.block)
+	return int(t.index) == len(b.symbols)-1 && now.Sub(s.start)-b.born <= s.blockAge(Bulk)
+}
+
+func (s *Sender) commit(now time.Time, y newSymbol) Transmission {
+	age := s.blockAge(y.class)
 	at := now.Sub(s.start)
 	if y.class == Bulk && s.pause.take() {
 		age, y.head = 0, true

@@ -30,6 +30,8 @@ type pair struct {
 	acked     []uint64
 	next      time.Time // when the next symbol is there
 	born      []time.Time
+	stands    []Transmission // where each symbol was put
+	oldest    uint64         // of the newest Position
 	delays    []time.Duration
 }
 
@@ -99,7 +101,7 @@ func (p *pair) send() {
 			binary.BigEndian.PutUint64(buf, uint64(p.created))
 			p.created++
 			p.born, p.next = append(p.born, p.now), p.now.Add(p.opt.every)
-			t = p.tx.Commit(p.now, c.Class, p.opt.size, uint64(p.created))
+			t = p.commit(c.Class)
 		}
 		if !t.Some() {
 			p.tx.OnIdle()
@@ -113,6 +115,21 @@ func (p *pair) send() {
 		p.launch(flight{pn: p.tx.NextPN(), ep: p.tx.Epoch(p.now), b: b})
 		p.tx.OnSent(p.now, len(b)+54, t)
 	}
+}
+
+// commit makes a symbol of what Buffer holds, and checks what Extends said before.
+func (p *pair) commit(class Class) Transmission {
+	var newest Transmission
+	if n := len(p.stands); n > 0 {
+		newest = p.stands[n-1]
+	}
+	extends := class == Bulk && p.tx.Extends(p.now, newest)
+	t := p.tx.Commit(p.now, class, p.opt.size, uint64(p.created))
+	if behind := newest.valid && t.block == newest.block && t.index == newest.index+1; class == Bulk && extends != behind {
+		p.t.Fatalf("symbol %+v behind %+v: Extends said %v", t, newest, extends)
+	}
+	p.stands = append(p.stands, t)
+	return t
 }
 
 func (p *pair) receive(f flight) {
@@ -187,6 +204,11 @@ func (p *pair) deliver(symbol []byte) {
 	if len(symbol) != p.opt.size {
 		p.t.Fatalf("symbol %d has %d bytes, want %d", id, len(symbol), p.opt.size)
 	}
+	at, t := p.rx.Position(), p.stands[id]
+	if at.Block != t.block || at.Index != int(t.index) || at.Class != p.opt.class || at.Oldest > at.Block || at.Oldest < p.oldest {
+		p.t.Fatalf("symbol %d, %+v, came at %+v, after %d was the oldest block", id, t, at, p.oldest)
+	}
+	p.oldest = at.Oldest
 	p.delivered[id]++
 	p.delays = append(p.delays, p.now.Sub(p.born[id]))
 }

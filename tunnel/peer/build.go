@@ -236,7 +236,7 @@ func (b *builder) newData(c flow.Class, room int) reliability.Transmission {
 		}
 		k, out := p.carry(s, c, &unit)
 		at, overhead := channel.Place(0), s.mux.Overhead(k.h)
-		if len(dst) > 0 && s.mux.Follows(k.h) {
+		if b.follows(len(dst) == 0, kind, k.h) {
 			at, overhead = channel.Next, channel.NextSegmentHeaderLen
 		}
 		space := room - len(dst) - overhead
@@ -265,6 +265,7 @@ func (b *builder) newData(c flow.Class, room int) reliability.Transmission {
 	}
 	p.queue.Charge(c, len(dst))
 	t := b.commit(c, kind, len(dst), wait)
+	s.newest = t
 	for _, ticket := range s.tickets {
 		p.inner.Sent(ticket, t.Block())
 	}
@@ -272,6 +273,17 @@ func (b *builder) newData(c flow.Class, room int) reliability.Transmission {
 		l.block = max(l.block, t.Block()+1)
 	}
 	return t
+}
+
+// follows reports whether the next segment of a new symbol of a class continues the
+// segment before it: of the same symbol, or, where it begins one, of the symbol before
+// it in the block.
+func (b *builder) follows(begins bool, class reliability.Class, h channel.Handle) bool {
+	s := b.s
+	if !begins {
+		return s.mux.Follows(h)
+	}
+	return class == reliability.Bulk && s.mux.Continues(h) && s.sender.Extends(b.p.now, s.newest)
 }
 
 // commit makes a symbol of n bytes of a queue's class as one of kind. What a

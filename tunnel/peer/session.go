@@ -24,8 +24,9 @@ type session struct {
 	mux      *channel.Mux
 	pools    pools
 	under    [flow.NumClasses]carriage
-	tickets  []int   // of the units that end in the symbol being made
-	touched  []*lane // by that symbol
+	tickets  []int                    // of the units that end in the symbol being made
+	touched  []*lane                  // by that symbol
+	newest   reliability.Transmission // the newest symbol of inner packets
 	headers  headers
 	outcome  reliability.Outcome
 	nextPath [maxResponses]uint64 // tokens to answer with PATH_RESPONSE
@@ -250,7 +251,7 @@ func (p *Peer) handleSource(s *session, first uint8, r *wire.Reader) error {
 		return err
 	}
 	if fresh {
-		if err := s.mux.HandleSegments(p.now, f.Symbol); err != nil {
+		if err := p.handleSymbol(s, f.Symbol); err != nil {
 			return err
 		}
 	}
@@ -275,10 +276,20 @@ func (p *Peer) deliverRecovered(s *session) error {
 		if symbol == nil || err != nil {
 			return err
 		}
-		if err := s.mux.HandleSegments(p.now, symbol); err != nil {
+		if err := p.handleSymbol(s, symbol); err != nil {
 			return err
 		}
 	}
+}
+
+// handleSymbol takes a symbol that is new. One of bulk may continue the symbol before
+// it in its block.
+func (p *Peer) handleSymbol(s *session, symbol []byte) error {
+	at := s.receiver.Position()
+	if at.Class != reliability.Bulk {
+		return s.mux.HandleSegments(p.now, symbol)
+	}
+	return s.mux.HandleSymbol(p.now, channel.Position{Block: at.Block, Oldest: at.Oldest, Index: at.Index}, symbol)
 }
 
 func (p *Peer) handleReceipt(s *session, r *wire.Reader) error {
