@@ -28,7 +28,7 @@ type ladder struct {
 }
 
 // begin starts a level with what is sent from now on.
-func (l *ladder) begin(_ *Controller, at time.Duration) {
+func (l *ladder) begin(at time.Duration) {
 	l.after, l.marked = at, false
 }
 
@@ -49,7 +49,7 @@ func (l *ladder) stretch(c *Controller) (stretch, bool) {
 func (c *Controller) judge(at time.Duration) {
 	l := &c.ladder
 	if c.drain.active || at < c.follow.quiet || c.silence.steps > 0 {
-		l.begin(c, at)
+		l.begin(at)
 		return
 	}
 	if l.shallow && c.queue > estimateNoRise*c.target {
@@ -76,7 +76,7 @@ func (c *Controller) judge(at time.Duration) {
 	default:
 		c.sameLevel(at, &level)
 	}
-	l.begin(c, at)
+	l.begin(at)
 }
 
 // enough reports whether a level has lasted for a verdict: the wider the step,

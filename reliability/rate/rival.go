@@ -91,7 +91,7 @@ func (c *Controller) onEmptyDrain(at time.Duration) {
 func (c *Controller) endRival(at time.Duration) {
 	c.rival.active, c.rival.failed = false, 0
 	c.base.reset(at, c.lowest.value()) // the queue may not have been empty for longer than base remembers
-	c.ladder.begin(c, at)
+	c.ladder.begin(at)
 	c.follow.quiet = at + c.roundTrip()
 	c.drain.next = at + c.roundTrip()
 }
@@ -218,7 +218,7 @@ func (c *Controller) compete(at time.Duration, dt float64) {
 	limit := r.window * (1 + rivalRise*dt/c.loopTime())
 	r.window = min(max(want*c.full, r.window), limit)
 	c.setEstimate(r.window / (c.emptyTrip() + c.queue))
-	c.ladder.begin(c, at)
+	c.ladder.begin(at)
 }
 
 // watchFull notes when the buffer is full, and what got through while it was not.

@@ -142,7 +142,7 @@ func (c *Controller) boundByDelivered() {
 		share := max(ref.share()-deliveredSigmas*math.Sqrt(ref.variance()), ref.share()/4) // HELLO alone says little
 		c.setEstimate(min(old, deliveredBound*level.delivered()/share))
 		if c.estimate < old/deliveredBound { // a level has one rate
-			c.ladder.begin(c, c.now)
+			c.ladder.begin(c.now)
 		}
 	}
 }

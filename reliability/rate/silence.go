@@ -80,7 +80,7 @@ func (c *Controller) onAlive(at time.Duration, largest uint64) {
 			c.setEstimate(c.estimate * math.Exp2(-seconds(away)/seconds(fadeTime)))
 		}
 		s.steps = 0
-		c.ladder.begin(c, at)
+		c.ladder.begin(at)
 		c.follow.quiet = at + c.roundTrip()
 	}
 	s.heard, s.since = at, at
