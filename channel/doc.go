@@ -35,11 +35,11 @@
 // same configuration and calls give the same results.
 //
 // HandleSegments and HandleSymbol return an error only for bytes that no correct
-// peer sends; then the call changed nothing and the session should end. A peer that breaks
-// the rules of one channel (impossible framing, more data than the limits
-// allow) loses that channel: it closes with a Reason. Anything late, repeated
-// or carrying a wrong cookie is dropped and counted in Stats. Misuse by the
-// caller panics.
+// peer sends; then the call changed nothing and the session should end. A peer
+// that breaks the rules of one channel (impossible framing, more data than the
+// limits allow) loses that channel: it closes with a Reason. Anything late,
+// repeated or carrying a wrong cookie is dropped and counted in Stats. Misuse by
+// the caller panics.
 //
 // A close is immediate: segments still on their way are dropped. Close a
 // reliable channel when the last of its segments is known to have arrived.

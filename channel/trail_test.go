@@ -22,6 +22,12 @@ type packer struct {
 	across  int // segments that continue the symbol before theirs
 }
 
+func newPacker(p *pair, size int) *packer {
+	k := &packer{p: p, size: size}
+	k.next()
+	return k
+}
+
 func (k *packer) next() {
 	k.symbols = append(k.symbols, symbolAt{at: Position{Index: len(k.symbols)}})
 }
@@ -63,8 +69,7 @@ func (p *pair) handle(symbols []symbolAt) {
 func packed(tb testing.TB, rng *rand.Rand) (p *pair, k *packer, sent map[Handle][]string) {
 	tb.Helper()
 	p = newPair(tb, Limits{})
-	k = &packer{p: p, size: 60 + rng.IntN(400)}
-	k.next()
+	k = newPacker(p, 60+rng.IntN(400))
 	type way struct{ at, to Handle }
 	var ways []way
 	for _, caps := range []Capabilities{ModeTCP, ModeTCP, ModeSCTP, ModeStreaming2} {
@@ -125,8 +130,7 @@ func TestFrontAloneWaits(t *testing.T) {
 	p := newPair(t, Limits{})
 	one, _ := p.open(ModeTCP)
 	two, _ := p.open(ModeTCP)
-	k := &packer{p: p, size: 100}
-	k.next()
+	k := newPacker(p, 100)
 	k.send(one, unit(1, 150))
 	k.send(two, []byte("of another"))
 	if len(k.symbols) != 2 || k.across != 1 {
@@ -209,8 +213,7 @@ func TestNoRoomForFront(t *testing.T) {
 	for p.b.in.pool.used+datagramBytes+bufferOverhead <= minBufferBytes {
 		p.giveFast(p.b, p.a.AppendSegment(nil, full, Whole, unit(1, 1400)))
 	}
-	k := &packer{p: p, size: 1400}
-	k.next()
+	k := newPacker(p, 1400)
 	k.send(h, unit(1, 5000))
 	p.handle(k.symbols[1:])
 	if p.b.State(to) != Established {
@@ -228,8 +231,7 @@ func TestNoRoomForFront(t *testing.T) {
 func TestTrailsReleased(t *testing.T) {
 	p := newPair(t, Limits{})
 	h, _ := p.open(ModeTCP)
-	k := &packer{p: p, size: 100}
-	k.next()
+	k := newPacker(p, 100)
 	k.send(h, unit(1, 1000))
 	p.handle(k.symbols[3:])
 	if p.b.Stats().Buffered == 0 {
@@ -264,8 +266,7 @@ func TestTrailsBounded(t *testing.T) {
 func FuzzSymbols(f *testing.F) {
 	p := newPair(f, Limits{})
 	h, _ := p.open(ModeTCP)
-	k := &packer{p: p, size: 40}
-	k.next()
+	k := newPacker(p, 40)
 	k.send(h, unit(1, 60))
 	k.send(h, unit(2, 20))
 	f.Add(k.symbols[0].b, k.symbols[1].b, k.symbols[2].b, byte(0))

@@ -119,13 +119,23 @@ func slotOf(class Class, once bool) int {
 	return int(class)
 }
 
+// grows reports whether the next symbol of the slot goes into its open block, which
+// may not be older than age.
+func (s *blockStore) grows(at time.Duration, slot int, age time.Duration) bool {
+	id := s.open[slot]
+	return id > 0 && at-s.block(id-1).born <= age
+}
+
 // opens reports whether the next symbol of the slot opens a block; one that is
 // older than age is closed first.
 func (s *blockStore) opens(at time.Duration, slot int, age time.Duration) bool {
-	if id := s.open[slot]; id > 0 && at-s.block(id-1).born > age {
+	if s.grows(at, slot, age) {
+		return false
+	}
+	if id := s.open[slot]; id > 0 {
 		s.close(id - 1)
 	}
-	return s.open[slot] == 0
+	return true
 }
 
 func (s *blockStore) commit(at time.Duration, n newSymbol) Transmission {

@@ -196,11 +196,9 @@ func (s *Sender) blockAge(class Class) time.Duration {
 // Extends reports whether a symbol of class Bulk that is committed at now stands right
 // behind the symbol t, in the same block.
 func (s *Sender) Extends(now time.Time, t Transmission) bool {
-	if !t.valid || s.store.open[slotOf(Bulk, false)] != t.block+1 || s.pause.over {
-		return false
-	}
-	b := s.store.block(t.block)
-	return int(t.index) == len(b.symbols)-1 && now.Sub(s.start)-b.born <= s.blockAge(Bulk)
+	slot := slotOf(Bulk, false)
+	return t.valid && !s.pause.over && s.store.grows(now.Sub(s.start), slot, s.blockAge(Bulk)) &&
+		s.store.open[slot] == t.block+1 && len(s.store.block(t.block).symbols) == int(t.index)+1
 }
 
 func (s *Sender) commit(now time.Time, y newSymbol) Transmission {

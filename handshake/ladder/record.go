@@ -139,10 +139,10 @@ func Restore(now time.Time, cfg RestoreConfig, record []byte) (*Machine, error) 
 // what that stage needs and nothing else: a Machine at that stage writes record.
 func (m *Machine) resume(r *parsedRecord, record []byte) bool {
 	voted := r.stage == StageVoted || r.stage == StageJoined || r.stage == StageOverruled
-	if voted != (r.peer != nil) || voted != (r.mine.Level == LevelV) || !voted && r.mine.Level != LevelC {
-		return false
-	}
 	if voted {
+		if r.peer == nil {
+			return false
+		}
 		next, drop := m.read(r.peer)
 		if drop != DropNone || next.peer.level < LevelQC {
 			return false
