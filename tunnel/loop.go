@@ -13,10 +13,13 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/totg/totg/handshake"
 	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/tunnel/config"
 	"github.com/totg/totg/tunnel/flow"
+	"github.com/totg/totg/tunnel/gro"
 	"github.com/totg/totg/tunnel/peer"
 	"github.com/totg/totg/tunnel/route"
 	"github.com/totg/totg/tunnel/tun"
@@ -47,6 +50,7 @@ type loop struct {
 	table  peerTable
 	uplink uplink
 	out    sendBuffer
+	held   gro.Table // units that wait for others of their flow
 	packet [flow.MaxUnit]byte
 	unit   [tun.MaxUnit]byte
 	drops  dropCounters
@@ -84,12 +88,13 @@ func (l *loop) run(ctx context.Context) {
 		now := time.Now()
 		at, ok := l.uplink.due(now)
 		more := ok && !at.After(now)
-		if err := l.wait.until(now, sooner(l.table.nextDeadline(), at), more); err != nil {
+		if err := l.wait.until(now, sooner(sooner(l.table.nextDeadline(), at), l.held.Due()), more); err != nil {
 			l.fail(fmt.Errorf("wait: %w", err))
 			return
 		}
 		l.turn()
 	}
+	l.held.FlushAll(l.writeUnit)
 }
 
 // turn does what is to be done now: input first, then what it and the time let the
@@ -112,11 +117,12 @@ func (l *loop) turn() {
 func (l *loop) finish(now time.Time) {
 	for _, p := range l.table.dirty {
 		p.dirty = false
-		l.take(p)
+		l.take(now, p)
 		l.uplink.add(&p.line)
 	}
 	l.table.dirty = l.table.dirty[:0]
 	l.handleTimers(now)
+	l.held.Flush(now, l.writeUnit)
 }
 
 // fail ends the tunnel; the first error is why.
@@ -200,7 +206,7 @@ func (l *loop) handleRun(now time.Time, run udp.Run, buf []byte) {
 		if p == nil {
 			continue
 		}
-		l.deliverUnits(p)
+		l.deliverUnits(now, p)
 		l.mark(p)
 	}
 }
@@ -289,7 +295,7 @@ func (l *loop) handleTimers(now time.Time) {
 	for _, p := range l.table.peers {
 		if !p.deadline.IsZero() && !now.Before(p.deadline) {
 			p.core.HandleTimeout(now)
-			l.take(p)
+			l.take(now, p)
 			l.uplink.add(&p.line)
 		}
 	}
@@ -305,7 +311,7 @@ func (l *loop) drainAll(now time.Time) {
 // drain takes everything out of a core that an input may have put there, and lets
 // it send in its turn.
 func (l *loop) drain(now time.Time, p *tunnelPeer) {
-	l.take(p)
+	l.take(now, p)
 	l.uplink.add(&p.line)
 	l.transmit(now)
 }
@@ -314,17 +320,17 @@ func (l *loop) drain(now time.Time, p *tunnelPeer) {
 func (l *loop) transmit(now time.Time) {
 	l.uplink.send(now, l.out.next, func(n int, from netip.Addr, to netip.AddrPort) {
 		l.drops.sendError += l.out.add(l.socket, n, from, to)
-	}, func(x *line) { l.take(x.peer) })
+	}, func(x *line) { l.take(now, x.peer) })
 	l.drops.sendError += l.out.flush(l.socket)
 	for _, x := range l.uplink.ring {
-		l.take(x.peer)
+		l.take(now, x.peer)
 		x.peer.deadline = time.Time{} // it has its turn before
 	}
 }
 
 // take takes units and events out of a core.
-func (l *loop) take(p *tunnelPeer) {
-	l.deliverUnits(p)
+func (l *loop) take(now time.Time, p *tunnelPeer) {
+	l.deliverUnits(now, p)
 	for {
 		e, ok := p.core.PollEvent()
 		if !ok {
@@ -336,20 +342,20 @@ func (l *loop) take(p *tunnelPeer) {
 	p.deadline = p.core.NextDeadline()
 }
 
-// deliverUnits writes all that a peer has delivered to the interface.
-func (l *loop) deliverUnits(p *tunnelPeer) {
+// deliverUnits gives all that a peer has delivered to the host.
+func (l *loop) deliverUnits(now time.Time, p *tunnelPeer) {
 	for {
 		n, ok := p.core.ReadPacket(l.packet[:])
 		if !ok {
 			return
 		}
-		l.deliverUnit(p, l.packet[:n])
+		l.deliverUnit(now, p, l.packet[:n])
 	}
 }
 
-// deliverUnit writes a unit from a peer to the interface, if its source is one
-// of the peer's addresses (T-1).
-func (l *loop) deliverUnit(p *tunnelPeer, unit []byte) {
+// deliverUnit gives a unit from a peer to the host, if its source is one of the peer's
+// addresses (T-1): at once, or TCP data with what follows it (ADR 069).
+func (l *loop) deliverUnit(now time.Time, p *tunnelPeer, unit []byte) {
 	pkt, _ := flow.Parse(unit) // the core has checked it
 	if ethernet := unit[0]&flow.FlagEthernet != 0; ethernet != l.table.ethernet {
 		l.drops.source++
@@ -359,6 +365,16 @@ func (l *loop) deliverUnit(p *tunnelPeer, unit []byte) {
 		l.drops.source++
 		return
 	}
+	if pkt.Proto == unix.IPPROTO_TCP && l.device.Offload() {
+		f := gro.Flow{Src: pkt.Src, Dst: pkt.Dst, SrcPort: pkt.SrcPort, DstPort: pkt.DstPort}
+		l.held.Add(now, p.core.RTT(), f, unit, l.writeUnit)
+		return
+	}
+	l.writeUnit(unit)
+}
+
+// writeUnit writes a unit to the interface.
+func (l *loop) writeUnit(unit []byte) {
 	if err := l.device.Write(unit); err != nil {
 		l.drops.deviceError++
 	}

@@ -387,10 +387,10 @@ func TestInnerAddresses(t *testing.T) {
 	}
 	l.handleUnit(now, ipv4("10.77.0.1", "10.77.0.9", 100))
 	l.handleUnit(now, []byte{0, 0x15, 0})
-	l.deliverUnit(one, ipv4("10.77.0.3", "10.77.0.1", 100)) // the other one's
-	l.deliverUnit(one, ipv4("192.0.2.1", "10.77.0.1", 100)) // nobody's
+	l.deliverUnit(now, one, ipv4("10.77.0.3", "10.77.0.1", 100)) // the other one's
+	l.deliverUnit(now, one, ipv4("192.0.2.1", "10.77.0.1", 100)) // nobody's
 	frame := append([]byte{1 << 1}, make([]byte, 60)...)
-	l.deliverUnit(one, frame) // Ethernet on a TUN interface
+	l.deliverUnit(now, one, frame) // Ethernet on a TUN interface
 	want := dropCounters{noPeer: 1, badPacket: 1, source: 3}
 	if diff := cmp.Diff(want, l.drops, cmp.AllowUnexported(dropCounters{})); diff != "" {
 		t.Errorf("drops (-want +got):\n%s", diff)

@@ -29,10 +29,9 @@ const (
 	// then, until the first loss (tcp_cubic.c, bictcp_update: one in 20).
 	hystartGrowth = 1.0 / 20
 	// hystartAck is how many segments that are delivered at once have an
-	// acknowledgement. HyStart takes eight samples a round, so their number
-	// decides when it ends: with five, the window at the end of slow start and
-	// what follows are about Linux's (iperf3 -C cubic in totg lab --loss 50).
-	hystartAck = 5
+	// acknowledgement: those of 16 KiB (ADR 069). HyStart takes eight samples a
+	// round, so their number decides when it ends.
+	hystartAck = 11
 )
 
 // look takes the round trip of the newest segment below next, and ends slow start

@@ -86,6 +86,15 @@ func (p *Peer) Control() (s rate.Snapshot, returnLoss float64, ok bool) {
 	return p.cur.sender.Control(p.now), p.cur.receiver.ReturnLoss(), true
 }
 
+// RTT is the smoothed round-trip time of the path, a default before it was measured;
+// zero without a session.
+func (p *Peer) RTT() time.Duration {
+	if p.cur == nil {
+		return 0
+	}
+	return p.cur.sender.RTT()
+}
+
 func (p *Peer) state() string {
 	switch {
 	case p.down:
