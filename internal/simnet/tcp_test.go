@@ -214,8 +214,8 @@ func streamCells() []streamCell {
 	list := []streamCell{
 		{"geo-up", geo(false), 4, 40 * time.Second, 8, 0.75},
 		{"geo-down", geo(true), 4, 40 * time.Second, 2, 0.60},
-		{"leo-up", leo(false), 4, 40 * time.Second, 2, 0.75},
-		{"leo-down", leo(true), 4, 40 * time.Second, 1, 0.65},
+		{"leo-up", leo(false), 4, 40 * time.Second, 2, 0.80},
+		{"leo-down", leo(true), 4, 40 * time.Second, 1, 0.75},
 	}
 	for _, c := range []struct {
 		mbits   int64
@@ -232,12 +232,12 @@ func streamCells() []streamCell {
 		{50, 40 * ms, 0.7, 0, 1, 2, 0.84},
 		{10, 100 * ms, 0.1, 0, 1, 8, 0.86},
 		{200, 20 * ms, 0.1, 0, 1, 1, 0.86},
-		{20, 45 * ms, 0.01, 8 * ms, 1, 4, 0.73},
+		{20, 45 * ms, 0.01, 8 * ms, 1, 4, 0.82},
 		{5, 600 * ms, 0.01, 5 * ms, 1, 8, 0.60},
 		{20, 600 * ms, 0.01, 5 * ms, 1, 2, 0.60},
 		{20, 600 * ms, 0.1, 5 * ms, 1, 2, 0.60},
 		{20, 600 * ms, 0.1, 5 * ms, 4, 2, 0.60},
-		{100, 45 * ms, 0.01, 8 * ms, 1, 1, 0.50},
+		{100, 45 * ms, 0.01, 8 * ms, 1, 2, 0.84},
 	} {
 		name := fmt.Sprintf("%dM-%v-%v-j%v-%d", c.mbits, c.rtt, c.loss, c.jitter, c.streams)
 		list = append(list, streamCell{name, symmetric(c.mbits, c.rtt, c.loss, c.jitter), c.streams, 20 * time.Second, c.seeds, c.median})

@@ -12,6 +12,22 @@ type hello struct {
 	start  time.Duration // of the first datagram
 	spread float64       // seconds: the jitter that it saw
 	alone  alone         // what it saw, and STARTUP after it
+	before float64       // seconds: what was seen so before
+}
+
+// lookAgain begins to look at the path's own delay anew: its base may have changed since.
+// Until enough was seen, what was seen before counts.
+func (h *hello) lookAgain() {
+	h.before = h.seen()
+	h.alone = alone{}
+}
+
+// seen is the jitter that datagrams saw which found nothing of ours on the link.
+func (h *hello) seen() float64 {
+	if h.alone.n < helloArrivals {
+		return h.before
+	}
+	return h.alone.spread()
 }
 
 // alone is the delay of datagrams that found nothing of ours on the link: it varies
@@ -78,8 +94,8 @@ func (c *Controller) watchAlone(before, s *sample) {
 // of STARTUP move the queue, which HELLO does not, so they take more to tell: a
 // queue that wanders between nothing and q is q/2 above the least in the mean.
 func (h *hello) path(q float64) float64 {
-	if a := &h.alone; a.n >= helloArrivals && a.spread() > q/aloneShare {
-		return max(a.spread(), h.spread)
+	if seen := h.seen(); seen > q/aloneShare {
+		return max(seen, h.spread)
 	}
 	if h.spread > q/helloShare {
 		return h.spread

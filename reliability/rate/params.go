@@ -67,6 +67,7 @@ const (
 	gainBlind          = 1.03                  // greatest one while nothing queues
 	estimateGain       = 1.5                   // of the slope, per round trip
 	estimateNoRise     = 1.3                   // times q*: the estimate does not rise above it
+	estimateNoFall     = 0.7                   // times q*: nor does it fall below it where the path adds a delay of its own
 	sparse             = 4                     // arrivals that a slope takes, whatever their age
 	slopeWindow        = 40 * time.Millisecond // least window of a slope
 	slopeJitter        = 6                     // least length of a slope, times the jitter
@@ -113,6 +114,7 @@ const (
 	roundGrowth                       = 4.0 // of the average, per round
 	roundGrowthBlind                  = 2.0 // where arrivals are too few to tell more
 	startNoise                        = time.Millisecond
+	startPath                         = 1.5  // times the path's own jitter: what bursts see of it
 	startShare                        = 0.95 // of what dispersion shows
 	startLoad                         = 0.8  // of what the link is known to carry
 	startFlood                        = 0.7  // of what arrives at rates that are fine: less is a buffer that overflows

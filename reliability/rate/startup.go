@@ -259,10 +259,12 @@ func (c *Controller) judgeBursts(at time.Duration) {
 		}
 	}
 	round := newest.since(&s.from)
-	// STARTUP sees the queue of others as well as jitter, HELLO is too short for that.
-	noise := max(seconds(startNoise), 2*c.hello.spread)
+	// STARTUP sees the queue of others as well as jitter, HELLO is too short for that. In a
+	// burst the delay wanders by little, from one to the next by all that the path adds.
+	within := max(seconds(startNoise), 2*c.hello.spread)
+	noise := max(within, startPath*c.hello.path(c.clearTarget(s.average)))
 	limited := newest.idles != s.idles // what is delivered then is what was there to send
-	d := c.dispersion(noise, limited)
+	d := c.dispersion(within, limited)
 	independent := lossMeter{} // the tail of each burst is lost, which is no trait of the path
 	if rate, ok := c.carried(noise); ok {
 		c.leaveStartup(at, startShare*rate)
