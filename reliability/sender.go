@@ -132,7 +132,7 @@ func (s *Sender) Control(now time.Time) rate.Snapshot { return s.rate.Snapshot(n
 func (s *Sender) Capacity() int64 { return s.rate.Estimate() }
 
 // Settled reports that rate control has found the capacity (G-3).
-func (s *Sender) Settled() bool { return s.rate.Phase() == rate.Run }
+func (s *Sender) Settled() bool { return s.rate.Settled() }
 
 // Measuring reports that small datagrams are wanted, with or without a symbol, until
 // enough of them were answered (HELLO, G-3).

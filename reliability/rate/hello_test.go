@@ -56,3 +56,79 @@ func TestAloneSkipsQueued(t *testing.T) {
 		}
 	}
 }
+
+// TestLookAgain (G-3): when STARTUP begins again, what was seen before counts until
+// enough was seen anew, and another base delay is no jitter.
+func TestLookAgain(t *testing.T) {
+	var h hello
+	look := func(base, jitter time.Duration, n int) {
+		for i := range n {
+			h.alone.add(base + time.Duration(i%2)*jitter)
+		}
+	}
+	look(20*time.Millisecond, 16*time.Millisecond, helloArrivals)
+	within(t, "at first", h.seen(), 0.008, 0.008)
+	h.lookAgain()
+	look(60*time.Millisecond, 4*time.Millisecond, helloArrivals-1)
+	within(t, "with too few", h.seen(), 0.008, 0.008)
+	h.alone.add(64 * time.Millisecond)
+	within(t, "with enough on a longer path", h.seen(), 0.002, 0.002)
+	h.lookAgain()
+	h.lookAgain()
+	within(t, "with nothing new", h.seen(), 0.002, 0.002)
+}
+
+// jittery has the controller in RUN, on a path that adds so much delay of its own.
+func jittery(spread float64) *Controller {
+	c := New(time.Time{}, Config{Mode: Fair})
+	c.phase = Run
+	c.setEstimate(1e6)
+	c.hello.spread = spread
+	c.base.reset(0, 0)
+	return c
+}
+
+// TestSlopeUnderJitter (G-1, G-2): where the path adds a delay of its own, the slope does
+// not lower the estimate while the queue is short.
+func TestSlopeUnderJitter(t *testing.T) {
+	for _, c := range []struct {
+		spread, queue float64 // seconds, of q*
+		falls         bool
+	}{
+		{0.010, 0.6, false},
+		{0.010, 0.8, true},
+		{0, 0.6, true},
+	} {
+		x := jittery(c.spread)
+		x.target = x.wanted()
+		x.queue = c.queue * x.target
+		for i := range uint64(100) { // 0.75 of the estimate
+			sent := time.Duration(i) * 2 * time.Millisecond
+			x.history.add(sample{record: record{at: sent, bytes: (i + 1) * 1500, size: 1500}, pn: i, arrival: sent + duration(x.queue)})
+		}
+		x.followSlope(0.01)
+		if falls := x.estimate < 1e6; falls != c.falls {
+			t.Errorf("jitter of %v s, a queue of %v q*: the estimate became %v", c.spread, c.queue, x.estimate)
+		}
+	}
+}
+
+// TestSettled (G-3): a capacity that was found counts as such, and where the path adds a
+// delay of its own only a moment later.
+func TestSettled(t *testing.T) {
+	for _, spread := range []float64{0, 0.010} {
+		c := jittery(spread)
+		c.phase = Startup
+		if c.Settled() {
+			t.Error("settled in STARTUP")
+		}
+		c.leaveStartup(time.Second, 1e6)
+		if c.Settled() != (spread == 0) {
+			t.Errorf("jitter of %v s: settled after STARTUP: %v", spread, c.Settled())
+		}
+		c.advance(time.Time{}.Add(time.Second + startSettle))
+		if !c.Settled() {
+			t.Errorf("jitter of %v s: never settled", spread)
+		}
+	}
+}

@@ -114,6 +114,7 @@ const (
 	roundGrowth                       = 4.0 // of the average, per round
 	roundGrowthBlind                  = 2.0 // where arrivals are too few to tell more
 	startNoise                        = time.Millisecond
+	startSettle                       = 2 * time.Second
 	startPath                         = 1.5  // times the path's own jitter: what bursts see of it
 	startShare                        = 0.95 // of what dispersion shows
 	startLoad                         = 0.8  // of what the link is known to carry

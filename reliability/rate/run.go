@@ -11,6 +11,7 @@ type follow struct {
 	quiet     time.Duration // no such rise before
 	marks     time.Duration // last congestion mark
 	first     float64       // estimate that STARTUP ended with
+	settled   time.Duration // it may be too low until then
 	steps     int           // such rises in a row
 	verdict   bool          // delay or the ladder has shown something of the path
 }

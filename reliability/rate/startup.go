@@ -358,7 +358,7 @@ func (c *Controller) leaveStartup(at time.Duration, estimate float64) {
 	c.rate, c.follow.first = c.estimate, c.estimate
 	c.startup.left, c.startup.n = 0, 0
 	c.ladder.begin(at)
-	c.follow.steppedAt = at
+	c.follow.steppedAt, c.follow.settled = at, at+startSettle
 	first := duration(drainEarlyRTTs*seconds(c.roundTrip())) + drainFirst
 	c.drain = drain{next: at + first, low: c.totals.newest}
 }
