@@ -1,0 +1,83 @@
+package tunnel
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/totg/totg/tunnel/flow"
+	"github.com/totg/totg/tunnel/tun"
+	"github.com/totg/totg/tunnel/tun/netnstest"
+)
+
+// superPacket is a unit with two full segments of TCP from 10.77.0.2 to 10.77.0.1.
+func superPacket(sequence uint32) []byte {
+	const size, headers = 1000, 40
+	u := make([]byte, 1+flow.VirtioLen+headers+2*size)
+	u[0] = flow.FlagVirtio
+	h, p := u[1:], u[1+flow.VirtioLen:]
+	h[0], h[1] = 1, 1 // checksum needed; GSO of TCP over IPv4
+	binary.LittleEndian.PutUint16(h[2:], headers)
+	binary.LittleEndian.PutUint16(h[4:], size)
+	binary.LittleEndian.PutUint16(h[6:], 20)
+	binary.LittleEndian.PutUint16(h[8:], 16)
+	copy(p, []byte{0x45, 0, 0, 0, 0, 0, 0, 0, 64, 6, 0, 0, 10, 77, 0, 2, 10, 77, 0, 1})
+	binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
+	sum := uint32(0)
+	for i := 0; i < 20; i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(p[i:]))
+	}
+	binary.BigEndian.PutUint16(p[10:], ^uint16(sum>>16+sum&0xffff))
+	binary.BigEndian.PutUint32(p[24:], sequence)
+	p[32], p[33] = 5<<4, 1<<4
+	return u
+}
+
+// Segments of TCP that follow each other reach the host as one packet, in the turn in
+// which they are due (ADR 069); what else arrives does so at once.
+func TestJoinedForTheHost(t *testing.T) {
+	netnstest.New(t).Do(t, func() {
+		l, _ := newLoop(t, testConfig(t))
+		device, err := tun.Open(tun.Config{Name: "totg0", MTU: 1500})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() { _ = device.Close() }()
+		l.device = device
+		link, err := netlink.LinkByName("totg0")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if err := netlink.LinkSetUp(link); err != nil {
+			t.Error(err)
+			return
+		}
+		expect := func(what string, packets uint64) {
+			t.Helper()
+			link, err := netlink.LinkByName("totg0")
+			if err != nil || link.Attrs().Statistics.RxPackets != packets || l.drops.deviceError != 0 {
+				t.Errorf("%s: %d packets, not %d, %d errors, %v", what, link.Attrs().Statistics.RxPackets, packets, l.drops.deviceError, err)
+			}
+		}
+		now, one := time.Now(), l.table.peers[0]
+		l.deliverUnit(now, one, superPacket(5))
+		expect("at first", 0)
+		if !l.held.Due().Equal(now) { // without a session no round trip is known
+			t.Errorf("due in %v", l.held.Due().Sub(now))
+		}
+		l.deliverUnit(now, one, superPacket(2005))
+		l.finish(now.Add(-1))
+		expect("before it is due", 0)
+		l.finish(now)
+		expect("at the end of the turn", 1)
+		l.deliverUnit(now, one, ipv4("10.77.0.2", "10.77.0.1", 100))
+		expect("what is not TCP", 2)
+		l.deliverUnit(now, one, superPacket(9005))
+		l.held.FlushAll(l.writeUnit)
+		expect("at the end", 3)
+	})
+}
