@@ -14,25 +14,17 @@ import (
 
 // superPacket is a unit with two full segments of TCP from 10.77.0.2 to 10.77.0.1.
 func superPacket(sequence uint32) []byte {
-	const size, headers = 1000, 40
-	u := make([]byte, 1+flow.VirtioLen+headers+2*size)
-	u[0] = flow.FlagVirtio
-	h, p := u[1:], u[1+flow.VirtioLen:]
-	h[0], h[1] = 1, 1 // checksum needed; GSO of TCP over IPv4
-	binary.LittleEndian.PutUint16(h[2:], headers)
-	binary.LittleEndian.PutUint16(h[4:], size)
-	binary.LittleEndian.PutUint16(h[6:], 20)
-	binary.LittleEndian.PutUint16(h[8:], 16)
-	copy(p, []byte{0x45, 0, 0, 0, 0, 0, 0, 0, 64, 6, 0, 0, 10, 77, 0, 2, 10, 77, 0, 1})
-	binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
+	const size = 1000
+	p := tcp("10.77.0.2", "10.77.0.1", 2*size)[1:]
+	binary.BigEndian.PutUint32(p[24:], sequence)
 	sum := uint32(0)
 	for i := 0; i < 20; i += 2 {
 		sum += uint32(binary.BigEndian.Uint16(p[i:]))
 	}
 	binary.BigEndian.PutUint16(p[10:], ^uint16(sum>>16+sum&0xffff))
-	binary.BigEndian.PutUint32(p[24:], sequence)
-	p[32], p[33] = 5<<4, 1<<4
-	return u
+	// Checksum needed from byte 20 on, at 16 of it; GSO of TCP over IPv4.
+	head := []byte{flow.FlagVirtio, 1, 1, 40, 0, size & 0xff, size >> 8, 20, 0, 16, 0}
+	return append(head, p...)
 }
 
 // Segments of TCP that follow each other reach the host as one packet, in the turn in
@@ -77,7 +69,7 @@ func TestJoinedForTheHost(t *testing.T) {
 		l.deliverUnit(now, one, ipv4("10.77.0.2", "10.77.0.1", 100))
 		expect("what is not TCP", 2)
 		l.deliverUnit(now, one, superPacket(9005))
-		l.held.FlushAll(l.writeUnit)
+		l.held.FlushAll(now, l.writeUnit)
 		expect("at the end", 3)
 	})
 }

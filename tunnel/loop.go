@@ -94,7 +94,7 @@ func (l *loop) run(ctx context.Context) {
 		}
 		l.turn()
 	}
-	l.held.FlushAll(l.writeUnit)
+	l.held.FlushAll(time.Now(), l.writeUnit)
 }
 
 // turn does what is to be done now: input first, then what it and the time let the

@@ -135,7 +135,7 @@ func (c *Controller) Phase() Phase { return c.phase }
 // Settled reports that the capacity was found. Where the path adds a delay of its own,
 // what STARTUP found may yet be far too low: RUN then has some time to find more.
 func (c *Controller) Settled() bool {
-	return c.phase == Run && (c.now >= c.follow.settled || c.hello.path(c.clearTarget(c.estimate)) == 0)
+	return c.phase == Run && (c.now >= c.follow.settled || c.pathJitter(c.estimate) == 0)
 }
 
 // Estimate is what the path is thought to carry, in bit/s of IP bytes, within the

@@ -86,8 +86,12 @@ func (c *Controller) watchAlone(before, s *sample) {
 		return
 	}
 	c.hello.alone.add(s.delay())
-	c.jitter.spread = max(c.jitter.spread, c.hello.path(c.clearTarget(c.startup.average)))
+	c.jitter.spread = max(c.jitter.spread, c.pathJitter(c.startup.average))
 }
+
+// pathJitter is the jitter that the path itself adds, in seconds, at a rate; 0 if what
+// was seen may be that of others.
+func (c *Controller) pathJitter(rate float64) float64 { return c.hello.path(c.clearTarget(rate)) }
 
 // path is the jitter that the path itself adds, in seconds, where flows of our own
 // kind want the queue q; 0 if what was seen may be theirs. Beside others the bursts

@@ -114,11 +114,11 @@ const (
 	roundGrowth                       = 4.0 // of the average, per round
 	roundGrowthBlind                  = 2.0 // where arrivals are too few to tell more
 	startNoise                        = time.Millisecond
-	startSettle                       = 2 * time.Second
-	startPath                         = 1.5  // times the path's own jitter: what bursts see of it
-	startShare                        = 0.95 // of what dispersion shows
-	startLoad                         = 0.8  // of what the link is known to carry
-	startFlood                        = 0.7  // of what arrives at rates that are fine: less is a buffer that overflows
+	startPath                         = 1.5             // times the path's own jitter: what bursts see of it
+	startSettle                       = 2 * time.Second // RUN finds what STARTUP missed for it
+	startShare                        = 0.95            // of what dispersion shows
+	startLoad                         = 0.8             // of what the link is known to carry
+	startFlood                        = 0.7             // of what arrives at rates that are fine: less is a buffer that overflows
 	startArrivals                     = 1
 	// An application that paused within idleRTTs round trips limits itself: between
 	// its bursts are no more than a round trip by idleShare. The slow start of an

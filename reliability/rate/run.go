@@ -76,7 +76,7 @@ func (c *Controller) followSlope(dt float64) {
 	if s.rate > c.estimate && (c.queue > estimateNoRise*c.target || c.follow.marks+c.roundTrip() > c.last || c.history.idled(window)) {
 		return
 	}
-	if s.rate < c.estimate && c.queue < estimateNoFall*c.target && c.hello.path(c.clearTarget(c.estimate)) > 0 {
+	if s.rate < c.estimate && c.queue < estimateNoFall*c.target && c.pathJitter(c.estimate) > 0 {
 		return // the path's own delay makes the slope swing; as it may not rise above the target, it would only fall
 	}
 	k := min(1, estimateGain*dt/c.loopTime())
@@ -120,7 +120,6 @@ func (c *Controller) feel(at time.Duration) {
 	if f.steps > growSteps && c.estimate < c.ceiling/growStep && c.ladder.reference.sent > 0 {
 		f.steps = 0
 		c.startup.reference = c.ladder.reference
-		c.hello.lookAgain()
 		c.beginStartup(at, c.estimate)
 		c.startup.clean = c.ladder.reference.rate() // that much is known to be fine
 		return

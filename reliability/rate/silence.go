@@ -107,6 +107,5 @@ func (c *Controller) onIdle(at time.Duration) {
 	}
 	faded := c.estimate * math.Exp2(-seconds(away)/seconds(fadeTime))
 	c.setEstimate(faded)
-	c.hello.lookAgain()
 	c.beginStartup(at, faded)
 }

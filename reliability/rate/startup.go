@@ -49,6 +49,9 @@ type burst struct {
 
 // beginStartup starts the phase; average 0 is the default.
 func (c *Controller) beginStartup(at time.Duration, average float64) {
+	if c.phase == Run {
+		c.hello.lookAgain()
+	}
 	c.phase = Startup
 	s := &c.startup
 	*s = startup{reference: s.reference}
@@ -262,7 +265,7 @@ func (c *Controller) judgeBursts(at time.Duration) {
 	// STARTUP sees the queue of others as well as jitter, HELLO is too short for that. In a
 	// burst the delay wanders by little, from one to the next by all that the path adds.
 	within := max(seconds(startNoise), 2*c.hello.spread)
-	noise := max(within, startPath*c.hello.path(c.clearTarget(s.average)))
+	noise := max(within, startPath*c.pathJitter(s.average))
 	limited := newest.idles != s.idles // what is delivered then is what was there to send
 	d := c.dispersion(within, limited)
 	independent := lossMeter{} // the tail of each burst is lost, which is no trait of the path

@@ -54,7 +54,7 @@ func (t *Table) Add(now time.Time, rtt time.Duration, f Flow, unit []byte, out f
 		p = t.room(out)
 		p.begin(f, &s, now.Add(min(rtt/holdShare, holdMax)))
 	}
-	if p.ended || p.length()+p.size > maxJoined {
+	if p.complete() {
 		out(p.finish())
 	}
 }
@@ -78,14 +78,8 @@ func (t *Table) Flush(now time.Time, out func(unit []byte)) {
 	}
 }
 
-// FlushAll gives all that waits to out.
-func (t *Table) FlushAll(out func(unit []byte)) {
-	for i := range t.held {
-		if p := &t.held[i]; p.used() {
-			out(p.finish())
-		}
-	}
-}
+// FlushAll gives all that waits to out; nothing of it was added after now.
+func (t *Table) FlushAll(now time.Time, out func(unit []byte)) { t.Flush(now.Add(holdMax), out) }
 
 // find is what waits of a flow; nil if nothing does.
 func (t *Table) find(f Flow) *packet {

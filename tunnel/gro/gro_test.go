@@ -182,7 +182,7 @@ func TestAlone(t *testing.T) {
 	b.wait(holdMax)
 	b.expect(t, "one", u)
 	b.add(1, u)
-	b.FlushAll(b.out)
+	b.FlushAll(b.now, b.out)
 	b.expect(t, "at the end", u)
 }
 
@@ -342,7 +342,7 @@ func FuzzTable(f *testing.F) {
 				b.wait(time.Millisecond)
 			}
 		}
-		b.FlushAll(b.out)
+		b.FlushAll(b.now, b.out)
 		for i, u := range b.left {
 			if len(in) > 0 && bytes.Equal(u, in[0]) {
 				in = in[1:]

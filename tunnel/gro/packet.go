@@ -115,11 +115,10 @@ func (s *segment) parseTCP() bool {
 
 // packet is a super-packet in the making.
 type packet struct {
-	flow  Flow
-	due   time.Time
-	unit  []byte // empty: the place is free
-	next  uint32 // sequence number of what may be joined
-	ended bool   // nothing may
+	flow Flow
+	due  time.Time
+	unit []byte // empty: the place is free
+	next uint32 // sequence number of what may be joined
 
 	transport, headers, size int // as of the first segment
 }
@@ -128,6 +127,12 @@ func (p *packet) used() bool { return len(p.unit) > 0 }
 
 // length is that of the IP packet.
 func (p *packet) length() int { return len(p.unit) - packetAt }
+
+// complete reports whether nothing more may be joined: the last segment is short, or
+// there is no room for another one.
+func (p *packet) complete() bool {
+	return (p.length()-p.headers)%p.size != 0 || p.length()+p.size > maxJoined
+}
 
 // begin makes a segment the first of a packet.
 func (p *packet) begin(f Flow, s *segment, due time.Time) {
@@ -152,7 +157,6 @@ func (p *packet) join(s *segment) bool {
 	copy(tcp[tcpLen:], newest[tcpLen:])
 	p.unit = append(p.unit, data...)
 	p.next += uint32(len(data))
-	p.ended = len(data)%p.size != 0
 	return true
 }
 
