@@ -7,6 +7,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/tunnel/flow"
 	"github.com/totg/totg/tunnel/tun"
 	"github.com/totg/totg/tunnel/tun/netnstest"
@@ -17,11 +18,7 @@ func superPacket(sequence uint32) []byte {
 	const size = 1000
 	p := tcp("10.77.0.2", "10.77.0.1", 2*size)[1:]
 	binary.BigEndian.PutUint32(p[24:], sequence)
-	sum := uint32(0)
-	for i := 0; i < 20; i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(p[i:]))
-	}
-	binary.BigEndian.PutUint16(p[10:], ^uint16(sum>>16+sum&0xffff))
+	binary.BigEndian.PutUint16(p[10:], ^wire.Fold(wire.Sum(0, p[:20])))
 	// Checksum needed from byte 20 on, at 16 of it; GSO of TCP over IPv4.
 	head := []byte{flow.FlagVirtio, 1, 1, 40, 0, size & 0xff, size >> 8, 20, 0, 16, 0}
 	return append(head, p...)

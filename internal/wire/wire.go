@@ -1,5 +1,6 @@
 // Package wire is the leaf that every codec of the project stands on: a reader
-// with a sticky error, variable-length integers and the datagram types.
+// with a sticky error, variable-length integers, the datagram types and the sum of
+// the Internet checksum.
 //
 // All integers are big-endian. Append* functions never fail; the Reader fails
 // once and then returns zero values, so that a parser checks one error at its

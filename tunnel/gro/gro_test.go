@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/totg/totg/internal/wire"
 )
 
 // part is TCP data as the kernel gives it: one segment, or several in one.
@@ -38,7 +40,7 @@ func (p part) unit() []byte {
 	u := make([]byte, packetAt+headers+len(p.data))
 	h, b := u[1:packetAt], u[packetAt:]
 	u[0], h[0] = flagVirtio, needsChecksum
-	pseudo := uint32(protocolTCP) + uint32(len(b)-transport)
+	pseudo := uint64(protocolTCP) + uint64(len(b)-transport)
 	addresses := b[12:20]
 	if p.v6 {
 		b[0], b[ipv6Next], b[ipv6Hops] = 6<<4, protocolTCP, 64
@@ -51,11 +53,9 @@ func (p part) unit() []byte {
 	for i := range addresses {
 		addresses[i] = byte(100 + i)
 	}
-	for i := 0; i < len(addresses); i += 2 {
-		pseudo += uint32(binary.BigEndian.Uint16(addresses[i:]))
-	}
+	pseudo = wire.Sum(pseudo, addresses)
 	if !p.v6 {
-		binary.BigEndian.PutUint16(b[ipv4Checksum:], ^sum(b[:ipv4Len]))
+		binary.BigEndian.PutUint16(b[ipv4Checksum:], ^wire.Fold(wire.Sum(0, b[:ipv4Len])))
 	}
 	tcp := b[transport:]
 	binary.BigEndian.PutUint32(tcp[tcpSequence:], p.sequence)
@@ -65,7 +65,7 @@ func (p part) unit() []byte {
 		copy(tcp[tcpLen:], []byte{1, 1, 8, 10})
 		binary.BigEndian.PutUint32(tcp[tcpLen+4:], p.stamp)
 	}
-	binary.BigEndian.PutUint16(tcp[tcpChecksum:], fold(pseudo))
+	binary.BigEndian.PutUint16(tcp[tcpChecksum:], wire.Fold(pseudo))
 	copy(b[headers:], p.data)
 	if p.size > 0 {
 		h[virtioGSO] = gsoTCPv4
@@ -232,7 +232,7 @@ func TestApart(t *testing.T) {
 	fixed := func(at int, to byte) func([]byte) {
 		return func(u []byte) {
 			u[at], u[ip+ipv4Checksum], u[ip+ipv4Checksum+1] = to, 0, 0
-			binary.BigEndian.PutUint16(u[ip+ipv4Checksum:], ^sum(u[ip:ip+ipv4Len]))
+			binary.BigEndian.PutUint16(u[ip+ipv4Checksum:], ^wire.Fold(wire.Sum(0, u[ip:ip+ipv4Len])))
 		}
 	}
 	for name, change := range map[string]func(u []byte){

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"time"
+
+	"github.com/totg/totg/internal/wire"
 )
 
 // A unit: its flag, virtio_net_hdr (Linux, include/uapi/linux/virtio_net.h), packet.
@@ -95,7 +97,7 @@ func (s *segment) parseIPv4() bool {
 	p := s.packet
 	s.transport = ipv4Len
 	return p[ipv4Protocol] == protocolTCP && int(binary.BigEndian.Uint16(p[ipv4Length:])) == len(p) &&
-		binary.BigEndian.Uint16(p[ipv4Fragment:])&^dontFragment == 0 && sum(p[:ipv4Len]) == 0xffff
+		binary.BigEndian.Uint16(p[ipv4Fragment:])&^dontFragment == 0 && wire.Fold(wire.Sum(0, p[:ipv4Len])) == 0xffff
 }
 
 func (s *segment) parseIPv6() bool {
@@ -191,29 +193,12 @@ func (p *packet) finish() []byte {
 		was = int(binary.BigEndian.Uint16(b[ipv4Length:]))
 		binary.BigEndian.PutUint16(b[ipv4Length:], uint16(len(b)))
 		binary.BigEndian.PutUint16(b[ipv4Checksum:], 0)
-		binary.BigEndian.PutUint16(b[ipv4Checksum:], ^sum(b[:ipv4Len]))
+		binary.BigEndian.PutUint16(b[ipv4Checksum:], ^wire.Fold(wire.Sum(0, b[:ipv4Len])))
 	}
 	// What is there is the sum of the pseudo header, which has the length in it.
 	at := b[p.transport+tcpChecksum:]
-	binary.BigEndian.PutUint16(at, fold(uint32(binary.BigEndian.Uint16(at))+uint32(len(b)-was)))
+	binary.BigEndian.PutUint16(at, wire.Fold(uint64(binary.BigEndian.Uint16(at))+uint64(len(b)-was)))
 	unit := p.unit
 	p.unit = unit[:0]
 	return unit
-}
-
-// sum is the one's complement sum of an IPv4 header (RFC 1071).
-func sum(b []byte) uint16 {
-	s := uint32(0)
-	for i := 0; i < len(b); i += 2 {
-		s += uint32(binary.BigEndian.Uint16(b[i:]))
-	}
-	return fold(s)
-}
-
-// fold reduces a sum to 16 bits.
-func fold(s uint32) uint16 {
-	for s > 0xffff {
-		s = s>>16 + s&0xffff
-	}
-	return uint16(s)
 }

@@ -2,8 +2,8 @@ package header
 
 import (
 	"encoding/binary"
-	"math/bits"
 
+	"github.com/totg/totg/internal/wire"
 	"github.com/totg/totg/tunnel/flow"
 )
 
@@ -160,31 +160,13 @@ func (h *headers) addresses() []byte {
 // TCP's checksum until a device completes it (Linux, CHECKSUM_PARTIAL).
 func (h *headers) partialChecksum() uint16 {
 	sum := uint64(protoTCP) + uint64(len(h.packet)-h.ip)
-	return fold(add(sum, h.addresses()))
+	return wire.Fold(wire.Sum(sum, h.addresses()))
 }
 
 // checksumIPv4 is the right checksum for a header of ipv4Len bytes (RFC 1071).
 func checksumIPv4(b []byte) uint16 {
 	sum := uint64(u16(b[ipv4Checksum-2:]))
-	return ^fold(add(add(sum, b[:ipv4Checksum-2]), b[ipv4Addresses:ipv4Len]))
-}
-
-// add adds b, a multiple of eight bytes, to a one's complement sum: 2^16-1
-// divides 2^64-1, so a carry out of 64 bits comes in again at the lowest.
-func add(sum uint64, b []byte) uint64 {
-	for ; len(b) >= 8; b = b[8:] {
-		s, carry := bits.Add64(sum, binary.BigEndian.Uint64(b), 0)
-		sum = s + carry
-	}
-	return sum
-}
-
-// fold reduces a sum to 16 bits.
-func fold(sum uint64) uint16 {
-	sum = sum>>32 + sum&0xffffffff
-	sum = sum>>16 + sum&0xffff
-	sum = sum>>16 + sum&0xffff
-	return uint16(sum>>16 + sum&0xffff)
+	return ^wire.Fold(wire.Sum(wire.Sum(sum, b[:ipv4Checksum-2]), b[ipv4Addresses:ipv4Len]))
 }
 
 func u16(b []byte) uint16 { return binary.BigEndian.Uint16(b) }

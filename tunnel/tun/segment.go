@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/totg/totg/internal/wire"
 )
 
 // Offsets and flags in IP, TCP and UDP headers (RFC 791, 8200, 9293, 768).
@@ -137,7 +139,7 @@ func (s *segments) finishIP(p []byte) {
 	id := binary.BigEndian.Uint16(p[ipv4ID:])
 	binary.BigEndian.PutUint16(p[ipv4ID:], id+s.index)
 	binary.BigEndian.PutUint16(p[ipv4Checksum:], 0)
-	binary.BigEndian.PutUint16(p[ipv4Checksum:], ^fold(add(0, p[:s.transport])))
+	binary.BigEndian.PutUint16(p[ipv4Checksum:], ^wire.Fold(wire.Sum(0, p[:s.transport])))
 }
 
 // finishTransport sets the fields of the TCP or UDP header that differ between
@@ -159,5 +161,5 @@ func (s *segments) finishTransport(p []byte, last bool) {
 		}
 	}
 	binary.BigEndian.PutUint16(t[at:], 0)
-	binary.BigEndian.PutUint16(t[at:], finish(add(pseudo(p, s.v6, s.protocol, len(t)), t)))
+	binary.BigEndian.PutUint16(t[at:], finish(wire.Sum(pseudo(p, s.v6, s.protocol, len(t)), t)))
 }

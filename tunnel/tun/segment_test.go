@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/totg/totg/internal/wire"
 )
 
 func TestChecksumMatchesReference(t *testing.T) {
@@ -21,12 +23,12 @@ func TestChecksumMatchesReference(t *testing.T) {
 				b[i] = 0xff // carries all the way
 			}
 		}
-		if got, want := fold(add(0, b)), referenceSum(b); got != want {
+		if got, want := wire.Fold(wire.Sum(0, b)), referenceSum(b); got != want {
 			t.Fatalf("sum of %d bytes = %#x, want %#x", n, got, want)
 		}
 		// In two parts, the first of even length.
 		cut := n / 2 &^ 1
-		if got, want := fold(add(add(0, b[:cut]), b[cut:])), referenceSum(b); got != want {
+		if got, want := wire.Fold(wire.Sum(wire.Sum(0, b[:cut]), b[cut:])), referenceSum(b); got != want {
 			t.Fatalf("sum of %d bytes cut at %d = %#x, want %#x", n, cut, got, want)
 		}
 	}
